@@ -1,0 +1,91 @@
+"""Durable appends a second, by number of producers: `python bench/append.py [--seconds 3] [--dir DIR]`.
+
+Each producer appends one entry to a conversation of its own, waits until it is durable, and goes on.
+`--busy` keeps the event loop's thread computing meanwhile, as a server under load does.
+"""
+
+import argparse
+import asyncio
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+import sqlite3
+import statistics
+import tempfile
+import time
+
+from bridge.events import ConversationId, Entry, Said, Seq, Visitor
+from bridge.store.sqlite import SqliteStore
+
+TEXT = "Hello, do you ship the blue one to Norway, and how long does it take? " * 2
+
+
+async def produce(store: SqliteStore, cid: ConversationId, until: float, took: list[float]) -> None:
+    at, seq = datetime.now(UTC), (await store.heads([cid])).get(cid, 0)
+    while (start := time.perf_counter()) < until:
+        seq += 1
+        entry = Entry(seq=Seq(seq), at=at, event=Said(text=TEXT), by=Visitor(), via="widget", key=f"k{seq}")
+        await store.append(cid, [entry], after=Seq(seq - 1), due=at)
+        took.append(time.perf_counter() - start)
+
+
+async def compute(until: float, share: float) -> None:
+    while (now := time.perf_counter()) < until:
+        while time.perf_counter() < now + share * 0.001:
+            pass
+        await asyncio.sleep((1 - share) * 0.001)
+
+
+def commit_alone(path: Path, seconds: float) -> float:
+    """Commits a second of one row each, without a queue, a thread or a loop: what the disk can do."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (x)")
+        until, commits = time.perf_counter() + seconds, 0
+        while time.perf_counter() < until:
+            connection.execute("INSERT INTO t VALUES (?)", (TEXT,))
+            commits += 1
+    return commits / seconds
+
+
+async def measure(path: Path, producers: int, seconds: float, *, busy: float, surfaces: int) -> None:
+    store = await SqliteStore.open(path)
+    for number in range(surfaces):
+        await store.behind(f"surface{number}")
+    took: list[float] = []
+    commits = store._writer.commits  # noqa: SLF001
+    start, cpu = time.perf_counter(), time.process_time()
+    until = start + seconds
+    tasks = [produce(store, ConversationId(f"c{producers}-{i}"), until, took) for i in range(producers)]
+    await asyncio.gather(*tasks, *([compute(until, busy)] if busy else []))
+    elapsed, cpu = time.perf_counter() - start, time.process_time() - cpu
+    commits = store._writer.commits - commits  # noqa: SLF001
+    await store.close()
+    took.sort()
+    print(
+        f"{producers:5d} producers {len(took) / elapsed:8.0f}/s  {len(took) / commits:6.1f} a commit  "
+        f"p50 {statistics.median(took) * 1e3:6.2f} ms  p99 {took[int(len(took) * 0.99)] * 1e3:6.2f} ms  "
+        f"CPU {cpu / len(took) * 1e6:4.0f} µs"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--producers", type=int, nargs="*", default=[1, 16, 256])
+    parser.add_argument("--surfaces", type=int, default=1, help="pushed surfaces that are kept posted")
+    parser.add_argument("--busy", type=float, default=0.0, help="share of the loop's time spent computing")
+    parser.add_argument("--dir", help="where to put the database; on the disk that is to be measured")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.dir) as folder:
+        alone = commit_alone(Path(folder, "alone.db"), args.seconds)
+        print(f"bare SQLite, a commit a row {alone:8.0f}/s")
+        for producers in args.producers:
+            asyncio.run(
+                measure(
+                    Path(folder, "bench.db"), producers, args.seconds, busy=args.busy, surfaces=args.surfaces
+                )
+            )
+
+
+if __name__ == "__main__":
+    main()
