@@ -1,0 +1,270 @@
+"""The Bridge: the one way into the log, and the way to follow it.
+
+submit: catch up, admit (pure), append where the log stands, tell who follows; on a conflict, again.
+tail:   everything after a position, then what comes, without a gap.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import islice
+
+from bridge import idle
+from bridge.conversation import Conversation, Duplicate, admit, fold
+from bridge.errors import Conflict, Refused
+from bridge.events import ConversationId, Entry, Proposal, Seq
+from bridge.idle import Patience
+from bridge.pulse import Pulse
+from bridge.store import Store
+from bridge.surface import Receipt
+
+__all__ = ["Batch", "Bridge", "Receipt", "now"]
+
+CHUNK = 200  # entries read at a time
+RECENT = 32  # batches kept for those who follow live
+KNOWN = 5_000  # conversations whose state is kept in memory
+POLL = 2.0  # seconds until a lost wake-up is made good
+
+Observer = Callable[[ConversationId, Conversation], None]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Batch:
+    """Contiguous entries, and the conversation's newest state, which may be further.
+
+    One object is shared by all who follow live, so that `frames` is filled once per audience.
+    """
+
+    __slots__ = ("entries", "frames", "state")
+
+    def __init__(self, entries: tuple[Entry, ...], state: Conversation) -> None:
+        self.entries = entries
+        self.state = state
+        self.frames: dict[str, bytes] = {}
+
+
+class _Known:
+    """A conversation in memory: its state, its last batches, and who waits for more."""
+
+    __slots__ = ("lock", "recent", "state", "waiting")
+
+    def __init__(self) -> None:
+        self.state = Conversation()
+        self.recent: deque[Batch] = deque(maxlen=RECENT)
+        self.waiting: set[asyncio.Event] = set()
+        self.lock = asyncio.Lock()  # orders the submits of one process; between processes the store decides
+
+    def take(self, entries: tuple[Entry, ...], grown: Conversation) -> None:
+        """Move on to `grown`, the state after `entries`, and wake who waits."""
+        self.state = grown
+        if not self.waiting:
+            self.recent.clear()
+        self.recent.append(Batch(entries, grown))
+        for event in self.waiting:
+            event.set()
+
+    def leave(self, event: asyncio.Event) -> None:
+        """Wait no more. What nobody follows keeps its last batch only."""
+        self.waiting.discard(event)
+        while not self.waiting and len(self.recent) > 1:
+            self.recent.popleft()
+
+    def after(self, position: int) -> Batch | None:
+        return next((b for b in self.recent if b.entries[0].seq == position + 1), None)
+
+
+class Bridge:
+    """Everything that enters a log enters through `submit`; everything shown comes out of `tail`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        pulse: Pulse | None = None,
+        clock: Callable[[], datetime] = now,
+        patience: Patience | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.pulse = pulse or Pulse(clock)
+        self.patience = patience or Patience()
+        self._known: OrderedDict[ConversationId, _Known] = OrderedDict()
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` after every growth of a log that this process sees; it must not block."""
+        self._observers.append(observer)
+
+    # Reading
+
+    async def state(self, cid: ConversationId) -> Conversation:
+        """The state as the log stands now."""
+        known = self._get(cid)
+        await self._catch_up(cid, known)
+        return known.state
+
+    async def read(self, cid: ConversationId, *, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """At most `limit` entries with seq > `after`, in order."""
+        return await self.store.read(cid, after=after, limit=limit)
+
+    async def step(self, cid: ConversationId, after: Seq) -> Sequence[Entry]:
+        """Some entries that follow `after`, from memory where they are recent; none where the log ends."""
+        known = self._get(cid)
+        await self._catch_up(cid, known)
+        if after >= known.state.head:
+            return ()
+        batch = known.after(after)
+        return batch.entries if batch else await self.store.read(cid, after=after, limit=CHUNK)
+
+    async def tail(self, cid: ConversationId, after: int = 0) -> AsyncIterator[Batch]:
+        """Every entry after `after`, in order and once, then what comes. Ends only when closed."""
+        more = asyncio.Event()
+        known = self._get(cid)
+        known.waiting.add(more)
+        try:
+            await self._catch_up(cid, known)
+            position = after
+            while True:
+                more.clear()
+                while position < known.state.head:
+                    batch = known.after(position) or await self._chunk(cid, known, position)
+                    position = batch.entries[-1].seq
+                    yield batch
+                await more.wait()
+        finally:
+            known.leave(more)
+
+    async def _chunk(self, cid: ConversationId, known: _Known, position: int) -> Batch:
+        entries = await self.store.read(cid, after=position, limit=CHUNK)
+        if not entries:
+            raise RuntimeError(f"the log of {cid} ends at {position}, its state at {known.state.head}")
+        if entries[-1].seq > known.state.head:
+            await self._catch_up(cid, known)
+        return Batch(tuple(entries), known.state)
+
+    # Writing
+
+    async def submit(self, cid: ConversationId, proposal: Proposal) -> Receipt:
+        """Admit `proposal` into the log. Returns once it is durable; raises `Refused`.
+
+        Nothing is refused from a stale fold: before a refusal the log is asked whether it moved.
+        """
+        known = self._get(cid)
+        async with known.lock:
+            if known.state.head == 0:
+                await self._catch_up_locked(cid, known)
+            while True:
+                state = known.state
+                try:
+                    outcome = admit(state, proposal, self.clock())
+                except Refused:
+                    await self._catch_up_locked(cid, known)
+                    if known.state.head == state.head:
+                        raise
+                    continue
+                if isinstance(outcome, Duplicate):
+                    return Receipt(seq=outcome.seq, head=state.head, duplicate=True)
+                entries = tuple(outcome)
+                if await self._append(cid, known, entries):
+                    return Receipt(seq=entries[0].seq, head=entries[-1].seq)
+
+    async def _append(self, cid: ConversationId, known: _Known, entries: tuple[Entry, ...]) -> bool:
+        """Append and fold; False, having caught up, where the log had moved.
+
+        Goes on to the end even when cancelled, so that nobody decides while an append is under way.
+        """
+        after = known.state
+        grown = reduce(fold, entries, after)
+        moment = self.next_due(cid, grown)
+        appending = asyncio.ensure_future(self.store.append(cid, entries, after=after.head, due=moment))
+        try:
+            await asyncio.shield(appending)
+        except Conflict:
+            await self._catch_up_locked(cid, known)
+            return False
+        except asyncio.CancelledError:
+            await asyncio.wait([appending])
+            if not appending.cancelled() and appending.exception() is None:
+                self._take(cid, known, entries, grown)
+            raise
+        self._take(cid, known, entries, grown)
+        return True
+
+    def _take(
+        self, cid: ConversationId, known: _Known, entries: tuple[Entry, ...], grown: Conversation
+    ) -> None:
+        known.take(entries, grown)
+        for observer in self._observers:
+            observer(cid, grown)
+
+    def next_due(self, cid: ConversationId, state: Conversation) -> datetime | None:
+        """When the clock must look at this conversation next."""
+        absent = self.pulse.absent_since(cid, state.floor.holder)
+        found = idle.timers(state, patience=self.patience, absent_since=absent)
+        return idle.look_again(state, found, patience=self.patience, now=self.clock())
+
+    def peek(self, cid: ConversationId) -> Conversation:
+        """The state as this process last saw it: for hints, never for decisions."""
+        known = self._known.get(cid)
+        return known.state if known else Conversation()
+
+    # Keeping up
+
+    async def run(self) -> None:
+        """Follow what other processes append, and make lost wake-ups good. Runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_hints())
+            group.create_task(self._poll())
+
+    async def _follow_hints(self) -> None:
+        async for grown in self.store.changes():
+            known = self._known.get(grown.cid)
+            if known is not None and known.waiting:
+                await self._catch_up(grown.cid, known, to=grown.head)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            followed = {cid: known for cid, known in self._known.items() if known.waiting}
+            heads = await self.store.heads(followed) if followed else {}
+            for cid, head in heads.items():
+                if head > followed[cid].state.head:
+                    await self._catch_up(cid, followed[cid])
+
+    async def _catch_up(self, cid: ConversationId, known: _Known, *, to: Seq | None = None) -> None:
+        """Fold what the store has and this process has not; `to` says how far the store is known to be."""
+        if to is None:
+            to = self.store.known_head(cid)
+        if to is not None and to <= known.state.head:
+            return
+        async with known.lock:  # whoever had it may have come as far
+            if to is None or to > known.state.head:
+                await self._catch_up_locked(cid, known)
+
+    async def _catch_up_locked(self, cid: ConversationId, known: _Known) -> None:
+        while entries := await self.store.read(cid, after=known.state.head, limit=CHUNK):
+            self._take(cid, known, tuple(entries), reduce(fold, entries, known.state))
+            if len(entries) < CHUNK:
+                break
+
+    def _get(self, cid: ConversationId) -> _Known:
+        known = self._known.get(cid)
+        if known is None:
+            known = self._known[cid] = _Known()
+            self._forget()
+        self._known.move_to_end(cid)
+        return known
+
+    def _forget(self) -> None:
+        """Let go of the states longest unused that nobody follows."""
+        if len(self._known) <= KNOWN:
+            return
+        for cid in list(islice(self._known, len(self._known) - KNOWN)):
+            known = self._known[cid]
+            if not known.waiting and not known.lock.locked():
+                del self._known[cid]

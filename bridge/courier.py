@@ -1,0 +1,180 @@
+"""Carries the log to one pushed surface: in order, at least once, one lane for each conversation.
+
+A lane that waits or fails delays no other. The cursor moves when an entry is done: delivered, or given up
+with an `Undelivered` entry that staff can see.
+"""
+
+import asyncio
+import logging
+import time
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bridge import events as ev
+from bridge.conversation import Conversation
+from bridge.core import Bridge
+from bridge.errors import AnchorLost, Refused, Retry, StoreError, Undeliverable
+from bridge.events import ConversationId, Entry, Proposal
+from bridge.store import Cursor
+from bridge.surface import Anchor, Post, Surface
+
+log = logging.getLogger(__name__)
+
+CURSORS = 5_000  # kept in memory
+
+
+class Persistence(Struct, frozen=True, kw_only=True):
+    """How a courier keeps trying; times in seconds.
+
+    A surface in trouble (`Retry`) is tried for ever, with pauses from `first` to `longest`; staff are told
+    when it has lasted for `tell`. An entry that makes the surface fail (any other error) is given up after
+    `tries` or `give_up`.
+    """
+
+    first: float = 1.0
+    longest: float = 60.0
+    tell: float = 30.0
+    tries: int = 8
+    give_up: float = 300.0
+    scan: float = 5.0
+
+
+class Courier:
+    def __init__(self, *, bridge: Bridge, surface: Surface, persistence: Persistence | None = None) -> None:
+        self._bridge = bridge
+        self._surface = surface
+        self._persistence = persistence or Persistence()
+        self._lanes: dict[ConversationId, asyncio.Task[None]] = {}
+        self._dirty: set[ConversationId] = set()
+        self._cursors: dict[ConversationId, Cursor] = {}  # as stored; the courier alone moves them
+        self._wake = asyncio.Event()
+        bridge.observe(self._grew)
+
+    def _grew(self, cid: ConversationId, _state: Conversation) -> None:
+        self._dirty.add(cid)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled. The log's growth wakes it, and a scan in case that is missed."""
+        self._lanes.clear()  # of an earlier run: a lane that was ended before it began has tidied up nothing
+        async with asyncio.TaskGroup() as lanes:
+            scan = lanes.create_task(self._scan())
+            try:
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    for cid in [c for c in self._dirty if c not in self._lanes]:
+                        self._lanes[cid] = lanes.create_task(self._lane(cid))
+            finally:
+                scan.cancel()
+                for lane in self._lanes.values():
+                    lane.cancel()
+
+    async def _scan(self) -> None:
+        while True:
+            try:
+                self._dirty.update(await self._bridge.store.behind(self._surface.name, limit=1000))
+                self._wake.set()
+            except (StoreError, OSError):
+                log.exception("courier %s: store trouble; it scans again", self._surface.name)
+            await asyncio.sleep(self._persistence.scan)
+
+    async def _lane(self, cid: ConversationId) -> None:
+        """Bring one conversation up to date; once more if it grew meanwhile."""
+        try:
+            while cid in self._dirty:
+                self._dirty.discard(cid)
+                await self._catch_up(cid)
+        except Exception:  # the store's trouble, or a log that cannot be read: no other lane's business
+            log.exception("courier %s: trouble in %s; the next scan goes on", self._surface.name, cid)
+        finally:
+            del self._lanes[cid]
+
+    async def _catch_up(self, cid: ConversationId) -> None:
+        store, name = self._bridge.store, self._surface.name
+        cursor = self._cursors.pop(cid, None) or await store.cursor(name, cid)
+        while entries := await self._bridge.step(cid, cursor.position):
+            for entry in entries:
+                cursor = await self._carry(cid, entry, cursor)
+                await store.advance(name, cid, position=cursor.position, anchor=cursor.anchor)
+        self._cursors[cid] = cursor
+        if len(self._cursors) > CURSORS:
+            self._cursors.pop(next(iter(self._cursors)))
+
+    async def _carry(self, cid: ConversationId, entry: Entry, cursor: Cursor) -> Cursor:
+        """Deliver `entry` or give it up; the cursor that follows from it."""
+        delivery = _Delivery(self._persistence)
+        anchor = cursor.anchor
+        while True:
+            try:
+                found = await self._try(cid, entry, anchor)
+            except AnchorLost:
+                anchor, pause = None, delivery.failed(limit=True)
+                reason = "its place for this conversation is gone"
+            except Retry as trouble:
+                pause, reason = max(trouble.after, delivery.failed(limit=False) or 0), trouble.reason
+            except Undeliverable as verdict:
+                pause, reason = None, verdict.reason
+            except StoreError:
+                raise
+            except Exception as error:
+                log.exception("courier %s: entry %s of %s", self._surface.name, entry.seq, cid)
+                pause, reason = delivery.failed(limit=True), type(error).__name__
+            else:
+                if delivery.told:
+                    await self._tell(cid, entry, ev.Undelivered(
+                        surface=self._surface.name, target=entry.seq, reason="", late=True
+                    ))  # fmt: skip
+                return Cursor(position=entry.seq, anchor=found or anchor)
+            if pause is None:
+                await self._tell(cid, entry, self._undelivered(entry, reason))
+                return Cursor(position=entry.seq, anchor=anchor)
+            if delivery.must_tell():
+                await self._tell(cid, entry, replace(self._undelivered(entry, reason), retrying=True))
+            await asyncio.sleep(pause)
+
+    async def _try(self, cid: ConversationId, entry: Entry, anchor: str | None) -> Anchor | None:
+        latest = await self._bridge.state(cid)
+        post = Post(cid=cid, entry=entry, latest=latest, anchor=Anchor(anchor) if anchor else None)
+        return await self._surface.deliver(post)
+
+    def _undelivered(self, entry: Entry, reason: str) -> ev.Undelivered:
+        return ev.Undelivered(surface=self._surface.name, target=entry.seq, reason=reason[:300])
+
+    async def _tell(self, cid: ConversationId, entry: Entry, event: ev.Undelivered) -> None:
+        """Put `event` into the log, unless it is about a word of trouble: those must not breed."""
+        if isinstance(entry.event, ev.Undelivered):
+            return
+        phase = "late" if event.late else "retrying" if event.retrying else "lost"
+        key = f"undelivered:{event.surface}:{event.target}:{phase}"
+        try:
+            await self._bridge.submit(cid, Proposal(events=(event,), by=ev.System(), via="courier", key=key))
+        except Refused as refusal:
+            log.warning("courier %s: could not report in %s: %s", event.surface, cid, refusal.code)
+
+
+class _Delivery:
+    """The tries of one entry."""
+
+    def __init__(self, persistence: Persistence) -> None:
+        self._persistence = persistence
+        self._started = time.monotonic()
+        self._tries = 0
+        self._elapsed = 0.0
+        self.told = False
+
+    def failed(self, *, limit: bool) -> float | None:
+        """The pause before the next try, or None when `limit` applies and is reached."""
+        self._tries += 1
+        pause = min(self._persistence.first * 2 ** (self._tries - 1), self._persistence.longest)
+        self._elapsed += pause
+        over = self._tries >= self._persistence.tries or self._elapsed > self._persistence.give_up
+        return None if limit and over else pause
+
+    def must_tell(self) -> bool:
+        """True once: when the trouble has lasted long enough to be told."""
+        if self.told or time.monotonic() - self._started < self._persistence.tell:
+            return False
+        self.told = True
+        return True
