@@ -1,0 +1,138 @@
+"""The real server as a real process, for tests; and a website of another origin beside it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+import urllib.error
+import urllib.request
+
+import yaml
+
+from tests.eventually import PATIENCE
+
+SECRET = "pV7d0Jq2mXs9LkR4tYw1ZbC6nHf3GaEe"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """`joinline serve` in its own process; it can be killed and started again on the same port and files."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], *, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        defaults = {
+            "base_url": self.url,
+            "secret": SECRET,
+            "store": "sqlite:///joinline.db",
+            "server": {"port": self.port},
+            "limits": {"opened_per_ip_per_hour": 100_000, "sockets_per_ip": 2_000},
+        }
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump({**defaults, **config}), "utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = (folder / "server.log").open("ab")
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text("utf-8", "replace")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        command = [Path(sys.executable).with_name("joinline"), "serve", "--config", self.config]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, cwd=self.folder)
+        deadline = time.monotonic() + 2 * PATIENCE
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the server did not start:\n{self.log}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """End it as a power cut would end a process: at once, in the middle of anything."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> int:
+        """End it as a service manager does; the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(3 * PATIENCE)
+
+    def close(self) -> None:
+        self.kill()
+        self._log.close()
+
+
+@contextmanager
+def running(folder: Path, config: Mapping[str, Any], *, port: int | None = None) -> Iterator[Server]:
+    server = Server(folder, config, port=port)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+PAGE = """<!doctype html>
+<html lang="{lang}"><head><meta charset="utf-8"><title>Acme Outdoor</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<script async src="{chat}/widget.js" data-site="acme" {attributes}></script></head>
+<body><main><h1>Acme Outdoor</h1><p>Tents, packs and boots.</p><a href="/other">Another page</a></main></body></html>"""
+
+
+@contextmanager
+def website(chat: str, *, port: int = 0, lang: str = "en", attributes: str = "") -> Iterator[str]:
+    """A page of another origin that embeds the widget, under the strictest policy that ux.md promises."""
+    policy = (
+        f"default-src 'none'; script-src {chat}; connect-src {chat} {chat.replace('http', 'ws', 1)}; "
+        "style-src 'self'; img-src data:; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    body = PAGE.format(chat=chat, lang=lang, attributes=attributes).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Security-Policy", policy)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
