@@ -1,0 +1,218 @@
+import { Connection, random } from "/web/connection.js";
+import { Running } from "./draft.js";
+import { Outbox } from "./outbox.js";
+
+/** @import { ChatEvent, ChatTells, Line, Status, View } from "./types" */
+/** @import { DraftOver, Outbound } from "/web/wire" */
+/** @import { Memory } from "./memory.js" */
+
+export const LONGEST = 4_000; // characters of a message
+const CAUGHT_UP_AFTER = 150; // milliseconds without a frame
+/** @type {View} */
+const NEW = { head: 0, controller: "ai", since: 0 };
+
+/** One visitor's conversation: what the log says of it, and what the visitor does. It draws nothing. */
+export class Chat {
+  view = NEW;
+  /** @type {Line[]} */ lines = [];
+  /** @type {Status} */ status = "idle";
+  running = new Running();
+  outbox;
+  /** @type {Connection | null} */ #connection = null;
+  #listeners = {}; // by name
+  #memory;
+  #options;
+  #welcomed = false;
+  #history = false; // what comes is not news
+  #quiet = 0; // the timer that tells when what was missed has come
+  #newest = NEW;
+
+  /** @param {{ base: string, site: string, memory: Memory, opening: () => ChatEvent, introduction: () => ChatEvent[] }} options */
+  constructor(options) {
+    this.#options = options;
+    this.#memory = options.memory;
+    this.outbox = this.#outbox();
+  }
+
+  /** @template {keyof ChatTells} T @param {T} name @param {(...what: ChatTells[T]) => void} listener */
+  on(name, listener) {
+    const all = /** @type {any} */ (this.#listeners);
+    (all[name] ??= []).push(listener);
+  }
+
+  get begun() {
+    return this.#memory.value.token !== "";
+  }
+
+  get over() {
+    return this.view.controller === "none";
+  }
+
+  /** Go on with the conversation that this browser knows, if any. */
+  resume() {
+    if (!this.begun || this.#connection) return;
+    this.#connect();
+    this.outbox.restore();
+  }
+
+  /** @param {string} text */
+  say(text) {
+    return this.#post([{ type: "Said", text }]);
+  }
+
+  wantPerson() {
+    return this.#post([{ type: "HelpWanted" }]);
+  }
+
+  /** @param {ChatEvent} event */
+  tell(event) {
+    return this.#post([event]);
+  }
+
+  /** @param {boolean} on */
+  typing(on) {
+    this.#connection?.signal({ t: "typing", on });
+  }
+
+  stopAnswer() {
+    this.#connection?.signal({ t: "stop" });
+  }
+
+  /** Leave this conversation; the next message begins another. @param {boolean} [forget] */
+  leave(forget = true) {
+    this.#connection?.close();
+    this.#connection = null;
+    if (forget) this.#memory.forget();
+    this.outbox = this.#outbox();
+    this.#empty();
+    this.#status("idle");
+  }
+
+  /** @param {ChatEvent[]} events */
+  #post(events) {
+    const onTheWay = [...this.outbox.items.values()].some((item) => item.delivery !== "failed");
+    const opened = this.view.head > 0 || onTheWay || (this.begun && !this.#welcomed);
+    if (!this.begun) this.#memory.begin(random(32));
+    const { opening, introduction } = this.#options;
+    return this.outbox.post(opened ? events : [opening(), ...events, ...introduction()]);
+  }
+
+  #connect() {
+    if (this.#connection) return this.#connection;
+    const { base, site } = this.#options;
+    this.#connection = new Connection({
+      url: `${base}live/visitor`,
+      hello: () => ({ t: "hello", site, token: this.#memory.value.token }),
+      onFrame: (frame) => this.#frame(frame),
+      onStatus: (status, seconds) => this.#status(status, seconds),
+      onEnd: (code) => this.#tell("over", code),
+    });
+    this.#connection.open();
+    return this.#connection;
+  }
+
+  #outbox() {
+    return new Outbox(this.#memory, {
+      request: (frame) => this.#connect().request(frame),
+      withdraw: (key) => this.#connection?.withdraw(key),
+      opening: this.#options.opening,
+      changed: (item) => this.#tell("item", item),
+      refused: (item) => this.#tell("problem", item.error),
+    });
+  }
+
+  /** @param {Outbound} frame */
+  #frame(frame) {
+    switch (frame.t) {
+      case "welcome":
+        this.#welcomed = true;
+        this.#history = frame.state.head > 0 && this.lines.length === 0;
+        this.#look(frame.state);
+        return this.#catchUp(frame.state);
+      case "entries":
+        for (const line of frame.lines) this.#line(line);
+        if (this.#quiet && frame.state.since <= this.view.since) return this.#catchUp(frame.state);
+        return this.#look(frame.state);
+      case "draft":
+        if (this.running.add(frame, this.view.since)) this.#tell("draft", this.running.text, "");
+        return;
+      case "draft_over":
+        return this.#draftOver(frame);
+      case "typing":
+        return this.#tell("typing", frame.on && frame.who.role === "staff" ? (frame.who.name ?? "") : "");
+      case "reset":
+        return this.#empty();
+    }
+  }
+
+  /** While what was missed comes in, each frame with the state of its time, show the newest and no flicker. @param {View} view */
+  #catchUp(view) {
+    this.#newest = view;
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => {
+      this.#quiet = 0;
+      this.#history = false;
+      this.#look(this.#newest);
+      this.#tell("ready");
+    }, this.#history || this.lines.length ? CAUGHT_UP_AFTER : 0);
+  }
+
+  /** @param {Line} line */
+  #line(line) {
+    const { event, by } = line;
+    const said = event.type === "Said";
+    const item = said && by.role === "visitor" ? this.outbox.settle(line.key) : undefined;
+    if (said && by.role === "assistant") this.#withdraw("");
+    if (event.type === "TookOver") this.#withdraw("interrupted");
+    this.lines.push(line);
+    this.#tell("line", line, !this.#history || !!item, item);
+    if (by.role === "staff") this.#tell("typing", "");
+  }
+
+  /** @param {View} view */
+  #look(view) {
+    const before = this.view;
+    this.view = view;
+    if (this.running.outdated(view.since)) this.#withdraw("interrupted");
+    this.#tell("view", view, before);
+  }
+
+  /** @param {DraftOver} frame */
+  #draftOver({ turn, why }) {
+    if (turn !== this.running.turn && this.running.shown) return;
+    if (why === "done") return; // the words come as a line
+    this.running.turn = turn;
+    if (why === "failed") this.#withdraw("failed", true);
+    else this.#withdraw(why === "interrupted" ? "interrupted" : "", why === "rerun");
+  }
+
+  /** @param {"" | "interrupted" | "failed"} why @param {boolean} [anew] */
+  #withdraw(why, anew) {
+    const shown = this.running.shown;
+    this.running.clear(anew);
+    if (shown || why === "failed") this.#tell("draft", null, why);
+  }
+
+  /** @param {Status} status @param {number} [seconds] */
+  #status(status, seconds) {
+    this.status = status;
+    this.outbox.follow(status);
+    this.#tell("status", status, seconds);
+  }
+
+  #empty() {
+    this.lines = [];
+    this.view = NEW;
+    this.running = new Running();
+    this.#welcomed = false;
+    clearTimeout(this.#quiet);
+    this.#quiet = 0;
+    this.#tell("reset");
+  }
+
+  /** @template {keyof ChatTells} T @param {T} name @param {ChatTells[T]} what */
+  #tell(name, ...what) {
+    const all = /** @type {any} */ (this.#listeners);
+    for (const listener of all[name] ?? []) listener(...what);
+  }
+}

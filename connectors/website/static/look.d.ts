@@ -1,0 +1,3 @@
+/** look.css as a module, made by the server. */
+declare const css: string;
+export default css;
