@@ -145,6 +145,7 @@ class Feed:
         self._guest = guest
         self._hello = hello
         self._shown: wire.View | None = None
+        self._past = Seq(0)  # until when entries are history, told one client; 0: all is live
         self.queue: asyncio.Queue[bytes] = asyncio.Queue(room)
 
     async def welcome(self) -> wire.Welcome | wire.Reset:
@@ -159,7 +160,8 @@ class Feed:
             by = current(guest.by, state)
             you = replace(you, id=guest.by.id, name=by.name if isinstance(by, Staff) else "")
         self._shown = wire.view(state, guest.audience)
-        return wire.Welcome(log=log_id, you=you, state=self._shown)
+        self._past = state.head if hello.after < state.head else Seq(0)
+        return wire.Welcome(log=log_id, you=you, state=self._shown, more=self._past > 0)
 
     async def run(self) -> None:
         """Fill the queue until cancelled: the log waits for room, pulses do not."""
@@ -182,14 +184,20 @@ class Feed:
                     yield frame
 
     def _frame(self, batch: Batch) -> bytes | None:
-        """`batch` for this audience, encoded once for all of it; None where it would tell nothing."""
+        """`batch` for this audience, encoded once for all of it; None where it would tell nothing.
+
+        What was in the log at the welcome is this client's own business, and its end is always told.
+        """
         audience = self._guest.audience
         view = wire.view(batch.state, audience)
-        if audience not in batch.frames:
-            lines = [wire.line(e, audience, batch.state) for e in batch.entries]
-            frame = wire.Entries(lines=[x for x in lines if x is not None], state=view)
-            batch.frames[audience] = wire.encode(frame) if frame.lines else b""
         shown, self._shown = self._shown, view
+        if self._past:
+            more = batch.entries[-1].seq < self._past
+            self._past = self._past if more else Seq(0)
+            return wire.encode(wire.Entries(lines=_lines(batch, audience), state=view, more=more))
+        if audience not in batch.frames:
+            frame = wire.Entries(lines=_lines(batch, audience), state=view)
+            batch.frames[audience] = wire.encode(frame) if frame.lines else b""
         if batch.frames[audience]:
             return batch.frames[audience]
         return wire.encode(wire.Entries(lines=[], state=view)) if view != shown else None
@@ -214,6 +222,11 @@ class Feed:
         here = [current(p, state) for p in self._bridge.pulse.here(self._guest.cid)]
         staff = [wire.Here(id=p.id, name=p.name) for p in here if isinstance(p, Staff)]
         return wire.encode(wire.Presence(here=staff, visitor=any(isinstance(p, ev.Visitor) for p in here)))
+
+
+def _lines(batch: Batch, audience: wire.Audience) -> list[wire.Line]:
+    lines = (wire.line(e, audience, batch.state) for e in batch.entries)
+    return [line for line in lines if line is not None]
 
 
 @lru_cache(maxsize=512)

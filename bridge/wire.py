@@ -142,9 +142,12 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Welcome(_Out, frozen=True, tag="welcome"):
+    """Where things stand. `more`: entries follow that the log has already, until a frame says no more."""
+
     log: str
     you: You
     state: View
+    more: bool = False
 
 
 class Entries(_Out, frozen=True, tag="entries"):
@@ -152,6 +155,7 @@ class Entries(_Out, frozen=True, tag="entries"):
 
     lines: list[Line]
     state: View
+    more: bool = False
 
 
 class Ack(_Out, frozen=True, tag="ack"):

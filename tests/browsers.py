@@ -15,7 +15,7 @@ import tempfile
 from typing import Any
 
 import axe_playwright_python
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Download, Page, async_playwright
 
 from tests.eventually import PATIENCE
 
@@ -78,6 +78,14 @@ async def chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+async def text_of(download: Download) -> str:
+    """What a person finds in the file; the browser is another process with folders of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "download"
+        await download.save_as(file)
+        return file.read_text("utf-8")
 
 
 class Screen:

@@ -49,8 +49,8 @@ export type View = {
 
 export type You = { role: "visitor" | "staff"; id?: string; name?: string; cid?: string };
 
-export type Welcome = { t: "welcome"; log: string; you: You; state: View };
-export type Entries = { t: "entries"; lines: Line[]; state: View };
+export type Welcome = { t: "welcome"; log: string; you: You; state: View; more?: boolean };
+export type Entries = { t: "entries"; lines: Line[]; state: View; more?: boolean };
 export type Ack = { t: "ack"; key: string; seq: Seq };
 export type Refused = {
   t: "refused"; key: string;

@@ -1,13 +1,12 @@
 """Writing at the join page: replies, notes and guidance, commands, the menu, and the end."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from playwright.async_api import expect
 import pytest
 
 from bridge import events as ev
-from tests.browsers import screen
+from tests.browsers import screen, text_of
 from tests.eventually import eventually
 from tests.joining import VISITOR
 from tests.joinwindow import Window, opened
@@ -171,7 +170,7 @@ async def test_the_transcript_is_a_file_for_the_team(dana: Window) -> None:
     await dana.button("More").click()
     async with dana.page.expect_download() as download:
         await dana.page.get_by_role("menuitem", name="Download transcript").click()
-    text = Path(await (await download.value).path()).read_text("utf-8")
+    text = await text_of(await download.value)
     assert "Maria: Do you ship to Norway?" in text
     assert "* Dana took over from the AI assistant" in text
     assert "Dana: Hi **Maria**" in text

@@ -10,7 +10,7 @@ import pytest_asyncio
 from bridge import events as ev
 from bridge import pulse
 from bridge.conversation import MAX_TEXT
-from tests.browsers import PHONE
+from tests.browsers import PHONE, text_of
 from tests.eventually import eventually
 from tests.visiting import AI, DANA, SAM, Place, Visit, place
 
@@ -363,7 +363,7 @@ async def test_the_transcript_holds_what_was_said(visit: Visit) -> None:
     await visit.button("Conversation options").click()
     async with visit.page.expect_download() as download:
         await visit.page.get_by_role("menuitem", name="Download transcript").click()
-    text = (await (await download.value).path()).read_text("utf-8")
+    text = await text_of(await download.value)
     assert re.search(
         r"\[\d\d:\d\d\] You: Do you ship to Norway\?\n\[\d\d:\d\d\] AI assistant: We \*\*do\*\*\.", text
     )

@@ -6,13 +6,16 @@ from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import json
 import pytest
 
 from bridge import events as ev
+from bridge import wire
 from bridge.core import CHUNK, RECENT, Batch, Bridge
 from bridge.errors import Refused
 from bridge.events import ConversationId, Entry, Proposal, Staff, StaffId
 from bridge.idle import Patience
+from bridge.session import Feed, Guest
 from bridge.store.memory import MemoryStore
 from bridge.warden import Warden
 from tests.eventually import eventually
@@ -323,3 +326,36 @@ async def test_what_nobody_follows_is_not_kept(bridge: Bridge) -> None:
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     assert len(known.recent) <= 1
+
+
+# --- what one client is sent ---------------------------------------------------------------------
+
+
+async def test_a_client_is_told_where_the_past_ends(bridge: Bridge) -> None:
+    """Also where the last of it is team talk, which it is not shown."""
+    for number in range(CHUNK + 20):
+        await visitor_says(bridge, str(number))
+    await does(bridge, DANA, ev.Noted(text="for the team"))
+    guest = Guest(cid=CID, audience="visitor", by=ev.Visitor(), via="widget")
+    feed = Feed(bridge=bridge, guest=guest, hello=wire.Hello(), room=10)
+    welcome = await feed.welcome()
+    assert isinstance(welcome, wire.Welcome)
+    assert welcome.more
+    texts: list[str] = []
+    async with aclosing(feed.batches()) as frames:
+        async for frame in frames:
+            shown = json.decode(frame)
+            texts += [line["event"]["text"] for line in shown["lines"] if line["event"]["type"] == "Said"]
+            if not shown.get("more"):
+                break
+        assert texts == [str(number) for number in range(CHUNK + 20)]
+        await does(bridge, DANA, ev.Noted(text="again"))
+        await visitor_says(bridge, "live")
+        live = json.decode(await anext(frames))
+    assert [line["event"]["text"] for line in live["lines"]] == ["live"], "team talk alone sends nothing"
+    assert "more" not in live
+
+    again = Feed(bridge=bridge, guest=guest, hello=wire.Hello(after=(await bridge.state(CID)).head), room=10)
+    up_to_date = await again.welcome()
+    assert isinstance(up_to_date, wire.Welcome)
+    assert not up_to_date.more

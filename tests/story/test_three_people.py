@@ -10,7 +10,7 @@ import urllib.request
 from playwright.async_api import Locator, Page, WebSocketRoute, expect
 import pytest
 
-from tests.browsers import DESKTOP, PHONE, Screen, chromium, screen
+from tests.browsers import DESKTOP, PHONE, Screen, chromium, screen, text_of
 from tests.eventually import eventually
 from tests.fakes.model import FakeModel, says
 from tests.fakes.smtp import SmtpServer
@@ -253,7 +253,7 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
     async with maria.expect_download() as download:
         await button(maria, "Conversation options").click()
         await maria.get_by_role("menuitem", name="Download transcript").click()
-    transcript = Path(await (await download.value).path()).read_text("utf-8")
+    transcript = await text_of(await download.value)
     assert "12 euro to Norway" in transcript
     assert "angry" not in transcript
     await expect(log(dana)).to_contain_text("Kind people")

@@ -3,11 +3,10 @@ import { Running } from "./draft.js";
 import { Outbox } from "./outbox.js";
 
 /** @import { ChatEvent, ChatTells, Line, Status, View } from "./types" */
-/** @import { DraftOver, Outbound } from "/web/wire" */
+/** @import { DraftOver, Entries, Outbound, Welcome } from "/web/wire" */
 /** @import { Memory } from "./memory.js" */
 
 export const LONGEST = 4_000; // characters of a message
-const CAUGHT_UP_AFTER = 150; // milliseconds without a frame
 /** @type {View} */
 const NEW = { head: 0, controller: "ai", since: 0 };
 
@@ -24,8 +23,7 @@ export class Chat {
   #options;
   #welcomed = false;
   #history = false; // what comes is not news
-  #quiet = 0; // the timer that tells when what was missed has come
-  #newest = NEW;
+  #behind = false; // what was missed has not all come
 
   /** @param {{ base: string, site: string, memory: Memory, opening: () => ChatEvent, introduction: () => ChatEvent[] }} options */
   constructor(options) {
@@ -126,12 +124,12 @@ export class Chat {
     switch (frame.t) {
       case "welcome":
         this.#welcomed = true;
-        this.#history = frame.state.head > 0 && this.lines.length === 0;
+        this.#history = this.lines.length === 0;
         this.#look(frame.state);
-        return this.#catchUp(frame.state);
+        return this.#catchUp(frame);
       case "entries":
         for (const line of frame.lines) this.#line(line);
-        if (this.#quiet && frame.state.since <= this.view.since) return this.#catchUp(frame.state);
+        if (this.#behind) return this.#catchUp(frame);
         return this.#look(frame.state);
       case "draft":
         if (this.running.add(frame, this.view.since)) this.#tell("draft", this.running.text, "");
@@ -145,16 +143,13 @@ export class Chat {
     }
   }
 
-  /** While what was missed comes in, each frame with the state of its time, show the newest and no flicker. @param {View} view */
-  #catchUp(view) {
-    this.#newest = view;
-    clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => {
-      this.#quiet = 0;
-      this.#history = false;
-      this.#look(this.#newest);
-      this.#tell("ready");
-    }, this.#history || this.lines.length ? CAUGHT_UP_AFTER : 0);
+  /** What was missed comes in with states of its time: the newest is shown, at the end, and nothing flickers. @param {Welcome | Entries} frame */
+  #catchUp({ state, more }) {
+    this.#behind = !!more;
+    if (more) return;
+    this.#history = false;
+    this.#look(state);
+    this.#tell("ready");
   }
 
   /** @param {Line} line */
@@ -205,8 +200,7 @@ export class Chat {
     this.view = NEW;
     this.running = new Running();
     this.#welcomed = false;
-    clearTimeout(this.#quiet);
-    this.#quiet = 0;
+    this.#behind = false;
     this.#tell("reset");
   }
 

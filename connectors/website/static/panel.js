@@ -87,7 +87,7 @@ export function mount({ element, base, site, settings, context, said }) {
     content.classList.toggle("empty", !chat.begun);
   });
   chat.on("line", heard);
-  chat.on("ready", () => log.goLive());
+  chat.on("ready", () => setTimeout(() => log.goLive(), 50)); // after the history has been taken in: it is no news
   chat.on("view", (view, before) => showView(view, before));
   chat.on("draft", (text, why) => {
     below.draft(text);
