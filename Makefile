@@ -1,6 +1,6 @@
 # What can be done here. Everything installs what it needs, once, into .venv and node_modules.
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup check format docs lock clean
+.PHONY: help demo install test setup check format docs lock clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -11,6 +11,9 @@ help: ## Show these lines
 demo: ## A shop, a mailbox and Joinline on this machine, without keys or accounts
 	@sh scripts/install.sh run
 	@$(BIN)/joinline demo $(ARGS)
+
+install: ## What a server needs, into .venv; nothing else
+	@sh scripts/install.sh run
 
 test: setup ## Every test; a part of them with ARGS="-k takeover"
 	@$(BIN)/pytest $(ARGS)

@@ -89,11 +89,11 @@ class Site(Section):
     accent: Accent = "#1f5fd6"
     """The one colour of the site's own; its contrast is checked and mended in the browser."""
     position: Literal["start", "end"] = "end"
-    """The corner of the launcher, in the direction of reading."""
+    """The corner of the launcher in the direction of reading: start or end."""
     color_scheme: Literal["auto", "light", "dark"] = "auto"
-    """Light, dark, or as the visitor's system says."""
+    """light, dark, or auto: as the visitor's system says."""
     launcher: Literal["bubble", "tab", "none"] = "bubble"
-    """How the launcher looks; none where the page opens the chat by itself."""
+    """How the launcher looks: bubble, tab, or none where the page opens the chat by itself."""
     locale: Locale = ""
     """The widget's language; empty for the page's own."""
     query_parameters: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ class KnowledgeAssistant(Section):
     kind: Literal["knowledge"]
     """none: staff only. knowledge: answers from the folder's pages. openai: any chat-completions server."""
     knowledge: Folder
-    """The folder of Markdown files to answer from."""
+    """The folder of your Markdown files to answer from; the one in a checkout is the demo shop's."""
 
 
 class Budget(Section):
@@ -303,6 +303,8 @@ class Config(Section):
             found.append(
                 "email.smtp_url: smtp:// sends links and passwords in the clear; use smtp+starttls://"
             )
+        if isinstance(self.assistant, NoAssistant):
+            found.append("assistant: is none, so nobody but people answers")
         if self.store == "memory://":
             found.append("store: memory:// forgets every conversation when the server ends")
         found += [

@@ -166,7 +166,7 @@ def cli() -> str:
         "# The command line",
         NOTICE,
         (
-            "`make demo` and `make setup` put `joinline` into `.venv/bin`. It exits with 0 when "
+            "`make demo` and `make install` put `joinline` into `.venv/bin`. It exits with 0 when "
             "all went well, with 1 when the configuration, the store or an address cannot be used"
             " (and says why), and with 2 when it was called wrongly."
         ),

@@ -298,7 +298,10 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 
 
 def test_what_is_allowed_but_hardly_meant_is_noted():
-    assert parse(GOOD).notes() == ["email: is not set, so nobody is told when a chat starts"]
+    assert parse(GOOD).notes() == [
+        "email: is not set, so nobody is told when a chat starts",
+        "assistant: is none, so nobody but people answers",
+    ]
     notes = parse(
         GOOD.replace("https://chat", "http://chat").replace(", staff: [sales, [sales, support]]", "")
         + "store: memory://\nemail: {smtp_url: smtp://mail.example.com, from: a@b.example}"
@@ -306,6 +309,7 @@ def test_what_is_allowed_but_hardly_meant_is_noted():
     assert [note.partition(":")[0] for note in notes] == [
         "base_url",
         "email.smtp_url",
+        "assistant",
         "store",
         "sites.acme.staff",
     ]

@@ -7,7 +7,7 @@ const empty = /** @type {HTMLElement} */ (document.getElementById("empty"));
 const news = /** @type {HTMLElement} */ (document.getElementById("news"));
 const title = document.title;
 
-const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** @param {HTMLTimeElement} time */
