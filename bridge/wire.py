@@ -30,7 +30,6 @@ from bridge.state import Conversation, Person, Trouble
 
 __all__ = [
     "MAX_FRAME",
-    "VERSION",
     "Ack",
     "Answer",
     "Audience",
@@ -72,7 +71,6 @@ __all__ = [
     "who",
 ]  # fmt: skip
 
-VERSION = 1
 
 Audience = Literal["visitor", "staff"]
 Controller = Literal["ai", "waiting", "human", "none"]

@@ -3,7 +3,7 @@
 import secrets
 
 from bridge import events as ev
-from bridge.conversation import MAX_NAME, Conversation, visitor_name
+from bridge.conversation import Conversation
 from bridge.core import Bridge
 from bridge.errors import Refused
 from bridge.events import ConversationId, Proposal, Staff, StaffId
@@ -32,7 +32,6 @@ async def join(bridge: Bridge, cid: ConversationId, recipient: StaffId, name: st
     name = clean_name(name)
     for tried in range(TRIES):
         state = await bridge.state(cid)
-        _check(state, name)
         staff = staff_for(state, recipient, name)
         person = state.people.get(staff.id)
         if person is not None and person.joined:
@@ -47,10 +46,3 @@ async def join(bridge: Bridge, cid: ConversationId, recipient: StaffId, name: st
             continue  # somebody joined by the same link a moment earlier: choose again
         return staff
     raise AssertionError("unreachable")
-
-
-def _check(state: Conversation, name: str) -> None:
-    if not name:
-        raise Refused("invalid", f"Enter the name {visitor_name(state)} will see.")
-    if len(name) > MAX_NAME:
-        raise Refused("invalid", f"A name has 1 to {MAX_NAME} characters on one line.")
