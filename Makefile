@@ -1,6 +1,6 @@
 # What can be done here. Everything installs what it needs, once, into .venv and node_modules.
 .DEFAULT_GOAL := help
-.PHONY: help demo install test setup check format docs lock clean
+.PHONY: help demo install test soak setup check format docs lock clean
 
 BIN := .venv/bin
 ARGS ?=
@@ -15,8 +15,11 @@ demo: ## A shop, a mailbox and Joinline on this machine, without keys or account
 install: ## What a server needs, into .venv; nothing else
 	@sh scripts/install.sh run
 
-test: setup ## Every test; a part of them with ARGS="-k takeover"
-	@$(BIN)/pytest $(ARGS)
+test: setup ## Every test, several at a time; a part of them with ARGS="-k takeover"
+	@sh scripts/test.sh $(ARGS)
+
+soak: setup ## Break everything for SOAK_SECONDS (600) and judge what is left; ARGS="--seed 7 --seconds 60"
+	@$(BIN)/python -m tests.harness $(ARGS)
 
 setup: ## Install everything that tests and checks need
 	@sh scripts/install.sh dev

@@ -1,8 +1,10 @@
 """The real server as a real process, for tests; and a website of another origin beside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
+import os
 from pathlib import Path
 import signal
 import socket
@@ -19,18 +21,44 @@ import yaml
 from tests.eventually import PATIENCE
 
 SECRET = "pV7d0Jq2mXs9LkR4tYw1ZbC6nHf3GaEe"
+JOINLINE = (Path(sys.executable).with_name("joinline"),)
+HURRIED = (sys.executable, Path(__file__).with_name("hurried.py"))
+
+
+def _own_ports() -> Iterator[int]:
+    """Below those that the system hands out by itself, and apart for each of several test processes."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10_000 + 2_500 * (worker % 8)
+    yield from cycle([*range(first + os.getpid() % 2_500, first + 2_500), *range(first, first + 2_500)])
+
+
+_PORTS = _own_ports()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on which nobody listens, and which nobody takes before the caller does."""
+    for port in _PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 class Server:
     """`joinline serve` in its own process; it can be killed and started again on the same port and files."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        port: int | None = None,
+        program: Sequence[str | Path] = JOINLINE,
+    ) -> None:
+        self._program = program
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
@@ -57,7 +85,7 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        command = [Path(sys.executable).with_name("joinline"), "serve", "--config", self.config]
+        command = [*self._program, "serve", "--config", self.config]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, cwd=self.folder)
         deadline = time.monotonic() + 2 * PATIENCE
         while not self.answers():
@@ -90,8 +118,14 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, config: Mapping[str, Any], *, port: int | None = None) -> Iterator[Server]:
-    server = Server(folder, config, port=port)
+def running(
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    port: int | None = None,
+    program: Sequence[str | Path] = JOINLINE,
+) -> Iterator[Server]:
+    server = Server(folder, config, port=port, program=program)
     try:
         server.start()
         yield server
