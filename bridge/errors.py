@@ -3,7 +3,9 @@
 JoinlineError
 ├── Refused             a rule of the conversation says no: `code`, a sentence, and what helps
 ├── Conflict            the log moved on: `head` is where it stands now
-├── StoreError          the store cannot be used: locked, damaged, full, of a newer version
+├── StoreError          the store cannot be used: locked, damaged, full, of a newer version, out of reach
+│   ├── LeaseLost       somebody else has the duty now, or nobody: what was to be stored is not
+│   └── WentBack        the store forgot what it had acknowledged: it has a new `log_id`, start from nothing
 ├── ConfigError         the configuration has faults: each with its place and its mend
 ├── FrameError          bytes from a client that are no frame: `close_code` for the socket
 └── surface answers
@@ -54,6 +56,14 @@ class Conflict(JoinlineError):
 
 class StoreError(JoinlineError):
     pass
+
+
+class LeaseLost(StoreError):
+    """The lease that was named holds no longer."""
+
+
+class WentBack(StoreError):
+    """Told to everybody who asks the store first after it was found emptied, replaced or gone back."""
 
 
 class ConfigError(JoinlineError):

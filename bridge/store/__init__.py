@@ -8,8 +8,21 @@ from msgspec import Struct
 
 from bridge.errors import ConfigError, Conflict, StoreError
 from bridge.events import ConversationId, Entry, Seq
+from bridge.store.address import parse
 
-__all__ = ["Conflict", "Cursor", "Growth", "Record", "Store", "StoreError", "open_store"]
+__all__ = [
+    "FORGOTTEN",
+    "Conflict",
+    "Cursor",
+    "Growth",
+    "Record",
+    "Standing",
+    "Store",
+    "StoreError",
+    "duty_of",
+    "is_duty_of",
+    "open_store",
+]
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -26,6 +39,14 @@ class Growth(Struct, frozen=True):
     head: Seq
 
 
+class Standing(Struct, frozen=True, kw_only=True):
+    """What the store keeps of a conversation beside its log; a cursor that never moved is left out."""
+
+    head: Seq = Seq(0)
+    due: datetime | None = None
+    cursors: dict[str, Cursor] = {}
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """A small keyed value beside the log: a join link, a session, a mail already sent."""
 
@@ -38,10 +59,17 @@ class Store(Protocol):
     """Stable storage. What a method has returned from survives `kill -9` and, with fsync, power loss.
 
     `log_id` names this incarnation of the store: when it changes, or a log stands lower than a client
-    remembers, time went back and the client must reset.
+    remembers, time went back and the client must reset. It may change while the store is open: then
+    whatever was being asked raises `WentBack`, once, and everything known from before is worth nothing.
+
+    A StoreError from `append` leaves open whether the entries are in the log: look, before you decide.
     """
 
-    log_id: str
+    alone: bool
+    """Whether this process is the only one that uses the store."""
+
+    @property
+    def log_id(self) -> str: ...
 
     # The log
 
@@ -84,15 +112,45 @@ class Store(Protocol):
         """The surface's cursor; at 0 without an anchor where it never delivered."""
 
     async def advance(
-        self, surface: str, cid: ConversationId, *, position: Seq, anchor: str | None = None
+        self,
+        surface: str,
+        cid: ConversationId,
+        *,
+        position: Seq,
+        anchor: str | None = None,
+        lease: tuple[str, int] | None = None,
     ) -> None:
-        """Move the cursor forward, never back; an anchor of None leaves the old one."""
+        """Move the cursor forward, never back; an anchor of None leaves the old one.
+
+        With a `lease`, a duty of this conversation and its fence, only while that is the duty's fence:
+        else nothing moves and LeaseLost is raised. A duty of something else is a ValueError.
+        """
 
     async def behind(self, surface: str, *, limit: int = 100) -> list[ConversationId]:
         """Conversations whose log is longer than the surface's cursor, the longest waiting first."""
 
     async def find_anchor(self, surface: str, anchor: str) -> ConversationId | None:
         """The conversation that `anchor` stands for on `surface`."""
+
+    # Between processes
+
+    async def lease(self, duty: str, *, owner: str, lives: float) -> int | None:
+        """Take or keep `duty` for `lives` seconds by the store's clock; the fence, or None: another has it.
+
+        The fence rises with each new owner and stays while one owner keeps it. A lease that ran out is
+        free to be taken; while nobody does, it is still its last owner's, who may go on with it. Leases
+        are for now and not for ever: the store may forget those that ran out more than FORGOTTEN ago.
+        `duty_of` names what is to be done for one conversation.
+        """
+
+    async def release(self, duty: str, *, owner: str) -> None:
+        """Let go of `duty`, if `owner` has it."""
+
+    async def tell(self, topic: str, message: bytes) -> None:
+        """Tell every other process, now or never: nothing is kept, and a lost message is no fault."""
+
+    def told(self) -> AsyncIterator[tuple[str, bytes]]:
+        """What other processes tell, from the call on: topic and message. Ends when the store closes."""
 
     # Records
 
@@ -102,6 +160,15 @@ class Store(Protocol):
         """Store a record; with `new`, only where the key is free. Answers whether it was stored.
 
         A record that has expired holds its key until it is purged or deleted.
+        """
+
+    async def put_all(self, space: str, batch: Sequence[Record]) -> None:
+        """Store every record of `batch`, or none; each replaces what its key held."""
+
+    async def add(self, space: str, key: str, amount: int, *, expires_at: datetime | None = None) -> int:
+        """Add to a record that holds a number, as decimal text; there is 0 before the first. Answers the sum.
+
+        No addition of another process is lost. One whose answer was lost on the way may count twice.
         """
 
     async def get(self, space: str, key: str, *, now: datetime | None = None) -> bytes | None:
@@ -115,12 +182,41 @@ class Store(Protocol):
     async def purge(self, now: datetime) -> int:
         """Drop expired records; answers how many."""
 
+    # Everything, to move a store
+
+    def conversations(self) -> AsyncIterator[list[ConversationId]]:
+        """All that have a log, some at a time, each once. What comes in the meantime may be missing."""
+
+    async def standings(self, cids: Collection[ConversationId]) -> dict[ConversationId, Standing]:
+        """How each stands, without a log at 0; with the cursors of surfaces that have ever asked `behind`."""
+
+    async def spaces(self) -> list[str]:
+        """The spaces that hold records, by name."""
+
+    async def others(self) -> int:
+        """How many others have this store open."""
+
     async def close(self) -> None:
         """Finish what was accepted, then let go of the file. Appends after this raise StoreError."""
 
 
-async def open_store(url: str) -> Store:
-    """Open the store that `url` names: `sqlite:///relative/or//absolute.db` or `memory://`."""
+FORGOTTEN = 600.0  # seconds for which a lease that ran out is still its last owner's
+
+
+def duty_of(name: str, cid: ConversationId) -> str:
+    """The duty `name` for one conversation. In a Redis Cluster it is kept beside that conversation."""
+    return f"{name}/{cid}"
+
+
+def is_duty_of(duty: str, cid: ConversationId) -> bool:
+    return duty.partition("/")[2] == cid
+
+
+async def open_store(url: str, *, replicas: int = 0, wait: float = 1.0) -> Store:
+    """Open the store that `url` names; see `bridge.store.address` for all forms.
+
+    With Redis, an append is acknowledged once `replicas` copies confirm it, within `wait` seconds.
+    """
     scheme, _, rest = url.partition("://")
     match scheme:
         case "sqlite" if rest.startswith("/") and len(rest) > 1:
@@ -132,4 +228,10 @@ async def open_store(url: str) -> Store:
 
             return MemoryStore()
         case _:
-            raise ConfigError([f"store: expected sqlite:///joinline.db or memory://, got {url!r}"])
+            try:
+                address = parse(url)
+            except ValueError as error:
+                raise ConfigError([f"store: {error}"]) from None
+            from bridge.store.redis import RedisStore  # noqa: PLC0415
+
+            return await RedisStore.open(address, replicas=replicas, wait=wait)

@@ -9,9 +9,11 @@ from msgspec import Struct
 
 from bridge.errors import Conflict, StoreError
 from bridge.events import ConversationId, Entry, Seq
-from bridge.store import Cursor, Growth, Record
+from bridge.store import Cursor, Growth, Record, Standing
 from bridge.store.changes import Changes
 from bridge.store.codec import decode_entries, encode_entries
+from bridge.store.leases import Leases
+from bridge.store.told import Told
 
 
 class _Log(Struct):
@@ -27,11 +29,14 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.log_id = uuid4().hex
+        self.alone = False  # tests put several bridges on one of these
         self._logs: dict[ConversationId, _Log] = {}
         self._cursors: dict[tuple[str, ConversationId], Cursor] = {}
         self._records: dict[tuple[str, str], Record] = {}
         self._numbers = count(1)
         self._changes = Changes()
+        self._leases = Leases()
+        self._told = Told()
         self._closed = False
 
     # The log
@@ -85,9 +90,16 @@ class MemoryStore:
         return self._cursors.get((surface, cid), Cursor())
 
     async def advance(
-        self, surface: str, cid: ConversationId, *, position: Seq, anchor: str | None = None
+        self,
+        surface: str,
+        cid: ConversationId,
+        *,
+        position: Seq,
+        anchor: str | None = None,
+        lease: tuple[str, int] | None = None,
     ) -> None:
         self._check_open()
+        self._leases.check(cid, lease)
         old = self._cursors.get((surface, cid), Cursor())
         self._cursors[surface, cid] = Cursor(
             position=max(old.position, position), anchor=old.anchor if anchor is None else anchor
@@ -109,6 +121,22 @@ class MemoryStore:
                 return cid
         return None
 
+    # Between processes: there is one, but it may have several owners
+
+    async def lease(self, duty: str, *, owner: str, lives: float) -> int | None:
+        self._check_open()
+        return self._leases.take(duty, owner=owner, lives=lives)
+
+    async def release(self, duty: str, *, owner: str) -> None:
+        self._check_open()
+        self._leases.release(duty, owner=owner)
+
+    async def tell(self, topic: str, message: bytes) -> None:  # noqa: ARG002 - nobody else is there
+        self._check_open()
+
+    def told(self) -> AsyncIterator[tuple[str, bytes]]:
+        return self._told.listen()
+
     # Records
 
     async def put(
@@ -119,6 +147,17 @@ class MemoryStore:
             return False
         self._records[space, key] = Record(key=key, value=value, expires_at=expires_at)
         return True
+
+    async def put_all(self, space: str, batch: Sequence[Record]) -> None:
+        self._check_open()
+        self._records.update({(space, record.key): record for record in batch})
+
+    async def add(self, space: str, key: str, amount: int, *, expires_at: datetime | None = None) -> int:
+        self._check_open()
+        record = self._records.get((space, key))
+        total = int(record.value if record else 0) + amount
+        self._records[space, key] = Record(key=key, value=str(total).encode(), expires_at=expires_at)
+        return total
 
     async def get(self, space: str, key: str, *, now: datetime | None = None) -> bytes | None:
         self._check_open()
@@ -144,9 +183,33 @@ class MemoryStore:
             del self._records[place]
         return len(expired)
 
+    # Everything, to move a store
+
+    async def conversations(self) -> AsyncIterator[list[ConversationId]]:
+        self._check_open()
+        yield list(self._logs)
+
+    async def standings(self, cids: Collection[ConversationId]) -> dict[ConversationId, Standing]:
+        self._check_open()
+        return {cid: self._standing(cid) for cid in cids}
+
+    def _standing(self, cid: ConversationId) -> Standing:
+        log = self._logs.get(cid, _Log())
+        cursors = {name: c for (name, of), c in self._cursors.items() if of == cid and c != Cursor()}
+        return Standing(head=Seq(len(log.bodies)), due=log.due, cursors=cursors)
+
+    async def spaces(self) -> list[str]:
+        self._check_open()
+        return sorted({space for space, _ in self._records})
+
+    async def others(self) -> int:
+        self._check_open()
+        return 0
+
     async def close(self) -> None:
         self._closed = True
         self._changes.close()
+        self._told.close()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -1,10 +1,11 @@
 """The SQLite store's records: functions of a connection, run by the writer or by a reader."""
 
+from collections.abc import Sequence
 import sqlite3
 import sys
 
 from bridge.store import Record
-from bridge.store.codec import moment
+from bridge.store.codec import microseconds, moment
 
 PURGED_AT_ONCE = 1_000  # so that appends need not wait for a long purge
 
@@ -19,6 +20,18 @@ def put(
     )
     sql = f"INSERT INTO record (space, key, value, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT {clash}"  # noqa: S608 - two constants
     return connection.execute(sql, (space, key, value, expires_at)).rowcount == 1
+
+
+def put_all(connection: sqlite3.Connection, space: str, batch: Sequence[Record]) -> None:
+    for record in batch:
+        at = None if record.expires_at is None else microseconds(record.expires_at)
+        put(connection, space, record.key, record.value, at, new=False)
+
+
+def add(connection: sqlite3.Connection, space: str, key: str, amount: int, expires_at: int | None) -> int:
+    total = int(get(connection, space, key, None) or 0) + amount
+    put(connection, space, key, str(total).encode(), expires_at, new=False)
+    return total
 
 
 def get(connection: sqlite3.Connection, space: str, key: str, now: int | None) -> bytes | None:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 import sqlite3
 from typing import Self
@@ -13,14 +14,16 @@ from msgspec import Struct, json
 
 from bridge.errors import StoreError
 from bridge.events import ConversationId, Entry, Seq
-from bridge.store import Cursor, Growth, Record, deliveries, records
+from bridge.store import Cursor, Growth, Record, Standing, deliveries, listing, records
 from bridge.store.appends import Append
 from bridge.store.changes import Changes
 from bridge.store.codec import decode_entries, encode_entries, microseconds
 from bridge.store.connection import connect_writer, make_durable, store_error
+from bridge.store.leases import Leases
 from bridge.store.lock import FileLock
 from bridge.store.migrate import migrate
 from bridge.store.readers import Readers
+from bridge.store.told import Told
 from bridge.store.writer import Writer
 
 HEADS = 20_000  # conversations whose head is kept in memory
@@ -45,9 +48,12 @@ class SqliteStore:
 
     def __init__(self, file: "_File") -> None:
         self.log_id = file.log_id
+        self.alone = True  # the file's lock sees to that
         self._file = file
         self._surfaces = file.surfaces
         self._changes = Changes()
+        self._leases = Leases()
+        self._told = Told()
         self._heads: OrderedDict[ConversationId, Seq] = OrderedDict()
         self._writer = Writer(connection=file.connection, path=file.path, grown=self._grew)
         self._closing: asyncio.Task[None] | None = None
@@ -117,8 +123,15 @@ class SqliteStore:
         return await self._file.readers.ask(lambda c: deliveries.cursor(c, surface, cid))
 
     async def advance(
-        self, surface: str, cid: ConversationId, *, position: Seq, anchor: str | None = None
+        self,
+        surface: str,
+        cid: ConversationId,
+        *,
+        position: Seq,
+        anchor: str | None = None,
+        lease: tuple[str, int] | None = None,
     ) -> None:
+        self._leases.check(cid, lease)
         await self._writer.do(lambda c: deliveries.advance(c, surface, cid, position, anchor))
 
     async def behind(self, surface: str, *, limit: int = 100) -> list[ConversationId]:
@@ -130,6 +143,26 @@ class SqliteStore:
     async def find_anchor(self, surface: str, anchor: str) -> ConversationId | None:
         return await self._file.readers.ask(lambda c: deliveries.find_anchor(c, surface, anchor))
 
+    # Between processes: there is one, and what it leases ends with it
+
+    async def lease(self, duty: str, *, owner: str, lives: float) -> int | None:
+        self._check_open()
+        return self._leases.take(duty, owner=owner, lives=lives)
+
+    async def release(self, duty: str, *, owner: str) -> None:
+        self._check_open()
+        self._leases.release(duty, owner=owner)
+
+    async def tell(self, topic: str, message: bytes) -> None:  # noqa: ARG002 - nobody else is there
+        self._check_open()
+
+    def told(self) -> AsyncIterator[tuple[str, bytes]]:
+        return self._told.listen()
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise StoreError(f"{self._file.path}: the store is closed")
+
     # Records
 
     async def put(
@@ -137,6 +170,13 @@ class SqliteStore:
     ) -> bool:
         at = _micros(expires_at)
         return await self._writer.do(lambda c: records.put(c, space, key, value, at, new=new))
+
+    async def put_all(self, space: str, batch: Sequence[Record]) -> None:
+        await self._writer.do(lambda c: records.put_all(c, space, batch))
+
+    async def add(self, space: str, key: str, amount: int, *, expires_at: datetime | None = None) -> int:
+        at = _micros(expires_at)
+        return await self._writer.do(lambda c: records.add(c, space, key, amount, at))
 
     async def get(self, space: str, key: str, *, now: datetime | None = None) -> bytes | None:
         at = _micros(now)
@@ -156,6 +196,26 @@ class SqliteStore:
             if count < records.PURGED_AT_ONCE:
                 return purged
 
+    # Everything, to move a store
+
+    async def conversations(self) -> AsyncIterator[list[ConversationId]]:
+        last = 0
+        while True:
+            last, cids = await self._file.readers.ask(partial(listing.conversations, last=last))
+            if not cids:
+                return
+            yield cids
+
+    async def standings(self, cids: Collection[ConversationId]) -> dict[ConversationId, Standing]:
+        return await self._file.readers.ask(lambda c: listing.standings(c, cids))
+
+    async def spaces(self) -> list[str]:
+        return await self._file.readers.ask(listing.spaces)
+
+    async def others(self) -> int:
+        self._check_open()
+        return 0  # the file's lock sees to that
+
     async def close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
@@ -167,6 +227,7 @@ class SqliteStore:
         await self._writer.close()
         self._file.lock.release()
         self._changes.close()
+        self._told.close()
 
 
 class _File(Struct, frozen=True, kw_only=True):

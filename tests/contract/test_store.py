@@ -1,11 +1,11 @@
 """What every engine of the store promises: the docstrings of `bridge.store.Store`, one by one.
 
-Another engine joins by an entry in ENGINES: how to open it, given a folder of its own.
+Another engine joins by an entry in tests.stores.ENGINES: how to open it, given a place of its own.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,57 +15,35 @@ from bridge.errors import ConfigError, Conflict, StoreError
 from bridge.events import (
     Assistant,
     ConversationId,
-    Entry,
-    Event,
     HandedBack,
     HelpWanted,
     Opened,
-    Party,
     Said,
     Seq,
     Staff,
     StaffId,
     System,
     TookOver,
-    Visitor,
 )
-from bridge.store import Cursor, Growth, Record, Store, open_store
-from tests.eventually import PATIENCE
+from bridge.store import Cursor, Growth, Record, Standing, Store, open_store
+from tests.eventually import PATIENCE, eventually
+from tests.redises import RedisServer, flush
+from tests.stores import DURABLE, ENGINES, NOW, Place, entry, grow
 
-ENGINES: dict[str, Callable[[Path], Awaitable[Store]]] = {
-    "memory": lambda _folder: open_store("memory://"),
-    "sqlite": lambda folder: open_store(f"sqlite:///{folder}/joinline.db"),
-}
-DURABLE = ["sqlite"]
-
-NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 A, B, C = ConversationId("a"), ConversationId("b"), ConversationId("c")
 
 
+@pytest.fixture
+async def place(tmp_path: Path, redis_server: RedisServer) -> Place:
+    await flush(redis_server)
+    return Place(tmp_path, redis_server.url)
+
+
 @pytest.fixture(params=ENGINES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store = await ENGINES[request.param](tmp_path)
+async def store(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Store]:
+    store = await ENGINES[request.param](place)
     yield store
     await store.close()
-
-
-def entry(seq: int, event: Event | None = None, by: Party | None = None) -> Entry:
-    return Entry(
-        seq=Seq(seq),
-        at=NOW,
-        event=event or Said(text=f"message {seq}"),
-        by=by or Visitor(),
-        via="widget",
-        key=f"k{seq}",
-    )
-
-
-async def grow(store: Store, cid: ConversationId, count: int = 1, *, due: datetime | None = None) -> int:
-    """Append `count` entries; answers the new head."""
-    head = (await store.heads([cid])).get(cid, Seq(0))
-    entries = [entry(seq) for seq in range(head + 1, head + count + 1)]
-    await store.append(cid, entries, after=head, due=due)
-    return head + count
 
 
 def minutes(count: float) -> timedelta:
@@ -539,6 +517,28 @@ async def test_of_many_who_want_one_key_exactly_one_gets_it(store: Store):
     assert await store.get("mail", "k") == f"{got.index(True)}".encode()
 
 
+async def test_what_many_add_to_a_number_is_all_in_it(store: Store):
+    sums = await asyncio.gather(*(store.add("tokens", "k", amount) for amount in range(1, 31)))
+
+    assert max(sums) == sum(range(1, 31))
+    assert len(set(sums)) == 30, "each is told the sum that it made"
+    assert await store.get("tokens", "k") == b"465"
+    assert await store.add("tokens", "k", -465) == 0
+    assert await store.add("tokens", "other", 3 * 10**12) == 3 * 10**12
+    assert [r.key for r in await store.scan("tokens")] == ["k", "other"]
+
+
+async def test_a_number_expires_as_the_last_addition_says(store: Store):
+    await store.add("tokens", "k", 2, expires_at=NOW)
+    assert await store.get("tokens", "k", now=NOW) is None
+    assert await store.add("tokens", "k", 3, expires_at=NOW + minutes(1)) == 5, "until it is purged"
+
+    assert await store.purge(NOW) == 0
+    assert await store.purge(NOW + minutes(1)) == 1
+    assert await store.add("tokens", "k", 1) == 1
+    assert await store.purge(NOW + minutes(99)) == 0
+
+
 async def test_an_expired_record_is_gone_for_those_who_give_the_time(store: Store):
     await store.put("link", "k", b"v", expires_at=NOW)
 
@@ -549,6 +549,52 @@ async def test_an_expired_record_is_gone_for_those_who_give_the_time(store: Stor
 
     await store.put("link", "k", b"v")  # replaced, with the moment
     assert await store.get("link", "k", now=NOW) == b"v"
+
+
+async def test_a_batch_is_stored_whole_and_replaces_what_was_there(store: Store):
+    await store.put("inbox", "old", b"old", expires_at=NOW)
+    await store.put("inbox", "kept", b"kept")
+
+    await store.put_all(
+        "inbox",
+        [
+            Record(key="old", value=b"new"),
+            Record(key="brief", value=b"\x00", expires_at=NOW),
+            Record(key="twice", value=b"1"),
+            Record(key="twice", value=b"2"),
+        ],
+    )
+    await store.put_all("inbox", [])
+
+    assert await store.scan("inbox") == [
+        Record(key="brief", value=b"\x00", expires_at=NOW),
+        Record(key="kept", value=b"kept"),
+        Record(key="old", value=b"new"),
+        Record(key="twice", value=b"2"),
+    ]
+    assert await store.get("inbox", "brief", now=NOW) is None
+    assert await store.purge(NOW) == 1, "the replaced record expires no more"
+    assert await store.scan("other") == []
+
+
+@pytest.mark.parametrize("engine", DURABLE)
+async def test_of_a_batch_that_fails_nothing_is_stored(engine: str, place: Place):
+    store = await ENGINES[engine](place)
+    try:
+        await store.put("inbox", "a", b"old")
+        batch = [Record(key=key, value=b"new") for key in ("a", "b", "\ud800")]
+
+        failed, stored = await asyncio.gather(
+            store.put_all("inbox", batch),
+            store.put_all("inbox", [Record(key="c", value=b"good")]),
+            return_exceptions=True,
+        )
+
+        assert isinstance(failed, UnicodeEncodeError)
+        assert stored is None
+        assert await store.scan("inbox") == [Record(key="a", value=b"old"), Record(key="c", value=b"good")]
+    finally:
+        await store.close()
 
 
 async def test_a_scan_lists_a_space_by_key_with_the_expired(store: Store):
@@ -600,6 +646,77 @@ async def test_a_purge_of_many_drops_all(store: Store):
 # --- The end -------------------------------------------------------------------------------------
 
 
+# --- Everything, to move a store -----------------------------------------------------------------
+
+
+async def test_all_conversations_are_listed_once(store: Store):
+    assert [cid async for page in store.conversations() for cid in page] == []
+    many = [ConversationId(f"c{n}") for n in range(1_200)]
+    await asyncio.gather(*(grow(store, cid) for cid in many))
+    await store.advance("slack", ConversationId("without a log"), position=Seq(1))
+
+    listed = [cid async for page in store.conversations() for cid in page]
+
+    assert len(listed) == len(many)
+    assert set(listed) == set(many)
+
+
+async def test_a_standing_has_head_due_moment_and_cursors(store: Store):
+    for surface in ("slack", "mail"):
+        await store.behind(surface)
+    await grow(store, A, 3, due=NOW)
+    await grow(store, B, 1)
+    await store.advance("slack", A, position=Seq(2), anchor="171.1:x")
+    await store.advance("mail", A, position=Seq(3))
+    await store.advance("mail", B, position=Seq(0), anchor="<root>")
+
+    assert await store.standings([A, B, C]) == {
+        A: Standing(
+            head=Seq(3),
+            due=NOW,
+            cursors={
+                "slack": Cursor(position=Seq(2), anchor="171.1:x"),
+                "mail": Cursor(position=Seq(3)),
+            },
+        ),
+        B: Standing(head=Seq(1), cursors={"mail": Cursor(anchor="<root>")}),
+        C: Standing(),
+    }
+    assert await store.standings([]) == {}
+
+
+async def test_the_spaces_that_hold_records_are_listed(store: Store):
+    assert await store.spaces() == []
+    await store.put("link", "k", b"v")
+    await store.put("ünï:{x}", "k", b"v")
+    await store.put("link", "l", b"v")
+    await store.put("gone", "k", b"v")
+    await store.delete("gone", "k")
+
+    assert await store.spaces() == ["link", "ünï:{x}"]
+
+
+async def test_others_that_have_the_store_open_are_counted(place: Place):
+    one, two = await ENGINES["redis"](place), await ENGINES["redis"](place)
+    try:
+        assert await one.others() == 1
+        await two.close()
+        assert await eventually(lambda: _alone(one))
+    finally:
+        await one.close()
+
+
+async def _alone(store: Store) -> bool:
+    return await store.others() == 0
+
+
+@pytest.mark.parametrize("engine", ["memory", "sqlite"])
+async def test_a_store_of_one_process_has_no_others(engine: str, place: Place):
+    store = await ENGINES[engine](place)
+    assert await store.others() == 0
+    await store.close()
+
+
 async def test_a_closed_store_says_so(store: Store):
     await grow(store, A)
     await store.close()
@@ -615,6 +732,10 @@ async def test_a_closed_store_says_so(store: Store):
         store.advance("slack", A, position=Seq(1)),
         store.behind("slack"),
         store.find_anchor("slack", "171.1"),
+        store.standings([A]),
+        store.spaces(),
+        store.others(),
+        anext(store.conversations()),
         store.put("link", "k", b""),
         store.get("link", "k"),
         store.delete("link", "k"),
@@ -637,8 +758,8 @@ async def test_closing_finishes_what_was_accepted(store: Store):
 
 
 @pytest.mark.parametrize("engine", DURABLE)
-async def test_everything_is_there_after_a_restart(engine: str, tmp_path: Path):
-    store = await ENGINES[engine](tmp_path)
+async def test_everything_is_there_after_a_restart(engine: str, place: Place):
+    store = await ENGINES[engine](place)
     await store.behind("slack")
     await grow(store, A, 3, due=NOW)
     await grow(store, B, 2)
@@ -647,7 +768,7 @@ async def test_everything_is_there_after_a_restart(engine: str, tmp_path: Path):
     log, log_id = await store.read(A), store.log_id
     await store.close()
 
-    store = await ENGINES[engine](tmp_path)
+    store = await ENGINES[engine](place)
     try:
         assert store.log_id == log_id
         assert await store.read(A) == log

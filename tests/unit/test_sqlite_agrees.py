@@ -1,19 +1,21 @@
-"""Whatever is done to it, the SQLite store answers as the memory store does."""
+"""Whatever is done to it, the store in SQLite or Redis answers as the one in memory does."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import Conflict
 from bridge.events import ConversationId, Entry, Said, Seq, Visitor
-from bridge.store import Store
+from bridge.store import Store, open_store
 from bridge.store.memory import MemoryStore
 from bridge.store.sqlite import SqliteStore
+from tests.redises import RedisServer
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -55,6 +57,11 @@ steps = st.one_of(
 )
 
 
+def apart(cid: ConversationId, due: datetime | None) -> datetime | None:
+    """No two conversations are due at one moment: which of them comes first is open."""
+    return None if due is None else due + timedelta(microseconds=ord(cid))
+
+
 async def take(store: Store, name: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
     match name:
         case "append" | "grow":
@@ -65,9 +72,11 @@ async def take(store: Store, name: str, args: tuple[Any, ...], named: dict[str, 
                 for n, t in enumerate(texts, start=after + 1)
             ]
             try:
-                return await store.append(cid, entries, after=after, due=named["due"])
+                return await store.append(cid, entries, after=after, due=apart(cid, named["due"]))
             except Conflict as conflict:
                 return conflict.head
+        case "arm":
+            return await store.arm(args[0], apart(*args), head=named["head"])
         case "anchor":  # no two conversations share one
             return await store.advance(*args, **named, anchor=f"to {args[1]}")
         case _:
@@ -87,22 +96,30 @@ async def everything(store: Store) -> list[Any]:
     ]
 
 
+async def compare(reopen: Callable[[], Awaitable[Store]], todo: list[Step], restart: int) -> None:
+    memory, store = MemoryStore(), await reopen()
+    try:
+        for number, (name, args, named) in enumerate(todo):
+            if number == restart:
+                await store.close()
+                store = await reopen()
+            expected = await take(memory, name, args, named)
+            assert await take(store, name, args, named) == expected
+        assert await everything(store) == await everything(memory)
+    finally:
+        await store.close()
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(steps, max_size=40), st.integers(0, 40))
-def test_both_answer_alike_also_after_a_restart(todo: list[Step], restart: int):
-    async def play(folder: Path) -> None:
-        memory = MemoryStore()
-        sqlite = await SqliteStore.open(folder / "joinline.db")
-        try:
-            for number, (name, args, named) in enumerate(todo):
-                if number == restart:
-                    await sqlite.close()
-                    sqlite = await SqliteStore.open(folder / "joinline.db")
-                expected = await take(memory, name, args, named)
-                assert await take(sqlite, name, args, named) == expected
-            assert await everything(sqlite) == await everything(memory)
-        finally:
-            await sqlite.close()
-
+def test_sqlite_answers_alike_also_after_a_restart(todo: list[Step], restart: int):
     with TemporaryDirectory() as folder:
-        asyncio.run(play(Path(folder)))
+        path = Path(folder) / "joinline.db"
+        asyncio.run(compare(lambda: SqliteStore.open(path), todo, restart))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
+@given(st.lists(steps, max_size=40), st.integers(0, 40))
+def test_redis_answers_alike_also_after_a_restart(redis_server: RedisServer, todo: list[Step], restart: int):
+    redis_server.ask("FLUSHALL")
+    asyncio.run(compare(lambda: open_store(redis_server.url), todo, restart))

@@ -1,0 +1,2 @@
+-- Answers the conversations that have a log.
+return redis.call('SMEMBERS', tag .. 'logs')

@@ -1,0 +1,260 @@
+"""The store over several Redis servers: Sentinels that move it to a replica, and a Cluster of three."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.errors import Conflict, LeaseLost, StoreError, WentBack
+from bridge.events import ConversationId, Seq
+from bridge.store import Cursor, Growth, Record, Standing, Store, duty_of, open_store
+from tests.eventually import PATIENCE, eventually
+from tests.redises import Cluster, RedisServer, Watched, flush
+from tests.stores import entry, grow
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+A = ConversationId("a")
+MANY = [ConversationId(f"c{n}") for n in range(60)]
+
+
+async def append(store: Store, cid: ConversationId, seq: int) -> None:
+    await store.append(cid, [entry(seq)], after=Seq(seq - 1), due=None)
+
+
+# --- Sentinels -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with Watched() as watched:
+        yield watched
+
+
+async def test_what_replicas_confirmed_outlives_the_primary(watched: Watched):
+    store, other = await open_store(watched.url, replicas=1, wait=2.0), await open_store(watched.url)
+    try:
+        heard = other.changes()
+        for seq in range(1, 21):
+            await append(store, A, seq)
+        log_id = store.log_id
+        watched.primary.kill()
+
+        async def again() -> bool:
+            with suppress(StoreError):
+                return len(await store.read(A)) == 20
+            return False
+
+        assert await eventually(again, within=2 * PATIENCE)
+        assert store.log_id == log_id
+        with pytest.raises(
+            StoreError, match="0 of 1 replicas confirmed"
+        ):  # the one that is left is the primary
+            await append(store, A, 21)
+        await append(other, A, 22)
+        assert await other.heads([A]) == {A: 22}
+        async with asyncio.timeout(PATIENCE):
+            while await anext(heard) != Growth(A, Seq(22)):
+                pass
+    finally:
+        await store.close()
+        await other.close()
+
+
+async def test_a_replica_that_had_less_makes_it_another_store(watched: Watched):
+    store = await open_store(watched.url)
+    try:
+        await append(store, A, 1)
+        await eventually(lambda: watched.replica.ask("DBSIZE") == watched.primary.ask("DBSIZE"))
+        before = store.log_id
+        watched.replica.pause()
+        watched.primary.ask("CLIENT", "KILL", "TYPE", "replica")
+        await append(store, A, 2)  # acknowledged, and nowhere else
+        watched.primary.kill()
+        watched.replica.go_on()
+
+        async def found_out() -> bool:
+            try:
+                await append(store, A, 3)
+            except WentBack:
+                return True
+            except StoreError:
+                return False
+            raise AssertionError("there is no entry 2")
+
+        assert await eventually(found_out, within=2 * PATIENCE)
+        assert store.log_id != before
+        assert await store.heads([A]) == {A: 1}
+    finally:
+        await store.close()
+
+
+# --- A Cluster -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def stores(cluster: Cluster) -> AsyncIterator[tuple[Store, Store]]:
+    await flush(*cluster.nodes)
+    one, two = await open_store(cluster.url), await open_store(cluster.url)
+    yield one, two
+    await one.close()
+    await two.close()
+
+
+def logs(node: RedisServer) -> int:
+    return len(node.ask("KEYS", "*log:*"))
+
+
+async def test_conversations_are_spread_over_the_servers(cluster: Cluster, stores: tuple[Store, Store]):
+    one, two = stores
+    heard = two.changes()
+    await asyncio.gather(*(grow(one, cid, 3, due=NOW) for cid in MANY))
+
+    assert one.log_id == two.log_id
+    assert all(logs(node) > 5 for node in cluster.nodes)
+    assert sum(map(logs, cluster.nodes)) == len(MANY)
+    assert await two.heads(MANY) == dict.fromkeys(MANY, 3)
+    assert [e.seq for e in await two.read(MANY[7], after=1)] == [2, 3]
+    assert set(await two.due(NOW, limit=100)) == set(MANY)
+    async with asyncio.timeout(PATIENCE):
+        assert {await anext(heard) for _ in MANY} == {Growth(cid, Seq(3)) for cid in MANY}
+
+
+async def test_cursors_leases_and_records_work_across_the_servers(stores: tuple[Store, Store]):
+    one, two = stores
+    for cid in MANY:
+        await grow(one, cid, 1)
+    assert await two.behind("slack") == MANY
+
+    for number, cid in enumerate(MANY):
+        duty = duty_of("slack", cid)
+        fence = await one.lease(duty, owner="one", lives=60)
+        assert fence is not None
+        await one.advance("slack", cid, position=Seq(1), anchor=f"1.{number}", lease=(duty, fence))
+        with pytest.raises(LeaseLost):
+            await two.advance("slack", cid, position=Seq(9), lease=(duty, fence - 1))
+    assert await two.behind("slack") == []
+    assert await two.find_anchor("slack", "1.17") == MANY[17]
+    assert await two.cursor("slack", MANY[3]) == Cursor(position=Seq(1), anchor="1.3")
+
+    spaces = [f"space {n}" for n in range(20)]
+    for space in spaces:
+        records = [Record(key=f"{n:02}", value=b"v", expires_at=NOW + timedelta(n)) for n in range(10)]
+        await one.put_all(space, records)
+    assert [r.key for r in await two.scan(spaces[4], "0")] == [f"{n:02}" for n in range(10)]
+    assert await two.purge(NOW) == len(spaces)
+    assert not await two.put(spaces[4], "05", b"", new=True)
+
+
+async def test_all_of_a_cluster_is_listed(stores: tuple[Store, Store]):
+    one, two = stores
+    await one.behind("slack")
+    for cid in MANY:
+        await grow(one, cid, 2, due=NOW)
+        await one.advance("slack", cid, position=Seq(1), anchor=cid)
+    for n in range(20):
+        await one.put(f"space {n:02}", "k", b"v")
+
+    assert {cid async for page in two.conversations() for cid in page} == set(MANY)
+    assert await two.standings(MANY) == {
+        cid: Standing(head=Seq(2), due=NOW, cursors={"slack": Cursor(position=Seq(1), anchor=cid)})
+        for cid in MANY
+    }
+    assert await two.spaces() == [f"space {n:02}" for n in range(20)]
+    assert await two.others() == 1
+
+
+async def test_one_head_has_one_winner_in_a_cluster(stores: tuple[Store, Store]):
+    async def write(store: Store, count: int) -> None:
+        head = 0
+        while count:
+            try:
+                await append(store, A, head + 1)
+            except Conflict as conflict:
+                head = conflict.head
+            else:
+                head, count = head + 1, count - 1
+
+    await asyncio.gather(*(write(store, 50) for store in stores for _ in range(2)))
+
+    assert [e.seq for e in await stores[0].read(A)] == list(range(1, 201))
+
+
+async def test_the_others_are_told_in_a_cluster(stores: tuple[Store, Store]):
+    one, two = stores
+    listener = two.told()
+    for cid in MANY:
+        await one.tell(cid, cid.encode())
+
+    async with asyncio.timeout(PATIENCE):
+        assert {await anext(listener) for _ in MANY} == {(cid, cid.encode()) for cid in MANY}
+
+
+async def test_a_bucket_that_moves_to_another_server_is_followed(
+    cluster: Cluster, stores: tuple[Store, Store]
+):
+    one, two = stores
+    await grow(one, A, 2)
+    key = next(key for node in cluster.nodes for key in node.ask("KEYS", "*log:a"))
+    slot = cluster.nodes[0].ask("CLUSTER", "KEYSLOT", key)
+    source = next(node for node in cluster.nodes if node.ask("KEYS", "*log:a"))
+    target = next(node for node in cluster.nodes if node is not source)
+    cluster.move(slot, source, target)
+
+    await grow(one, A, 2)
+    assert len(await two.read(A)) == 4
+    assert target.ask("LLEN", key) == 4
+
+    async def heard() -> bool:
+        listener = two.changes()
+        await grow(one, A)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                return (await anext(listener)).cid == A
+        return False
+
+    assert await eventually(heard)
+    cluster.move(slot, target, source)
+
+
+async def test_in_a_cluster_without_replicas_none_confirm(cluster: Cluster, stores: tuple[Store, Store]):
+    store = await open_store(cluster.url, replicas=1, wait=0.1)
+    try:
+        with pytest.raises(StoreError, match="0 of 1 replicas"):
+            await append(store, A, 1)
+        with pytest.raises(Conflict):
+            await append(store, A, 1)
+    finally:
+        await store.close()
+
+
+async def test_a_server_of_a_cluster_that_comes_back_is_used_again(
+    cluster: Cluster, stores: tuple[Store, Store]
+):
+    one, _ = stores
+    await asyncio.gather(*(grow(one, cid, 1) for cid in MANY))
+    cluster.nodes[1].kill()
+    outcomes = await asyncio.gather(*(append(one, cid, 2) for cid in MANY), return_exceptions=True)
+    assert any(isinstance(outcome, StoreError) for outcome in outcomes)
+    await asyncio.to_thread(cluster.nodes[1].start)
+
+    async def all_in() -> bool:
+        for cid in MANY:
+            with suppress(Conflict):
+                await append(one, cid, 2)
+        return True
+
+    async def tried() -> bool:
+        with suppress(StoreError):
+            return await all_in()
+        return False
+
+    assert await eventually(tried, within=2 * PATIENCE)
+    assert await one.heads(MANY) == dict.fromkeys(MANY, 2)
