@@ -16,11 +16,13 @@ import uvicorn
 
 from bridge import registry
 from bridge.assistant import open_assistant
+from bridge.bus import Bus
 from bridge.config import Config
 from bridge.core import Bridge
 from bridge.courier import Persistence
 from bridge.house import House
 from bridge.store import Store, open_store
+from bridge.store.transfer import refuse_unfinished
 from bridge.supervise import Supervisor
 from bridge.warden import Warden
 from bridge.websocket import WebSocketProtocol
@@ -44,6 +46,14 @@ def assemble(config: Config, store: Store, *, persistence: Persistence | None = 
     house.at_the_end(assistant.close)
     registry.install(house)
     house.add_background("purge", lambda: _purge(bridge))
+    if not store.alone:
+        bus = Bus(
+            store=store, pulse=bridge.pulse, process=bridge.process, end=house.end_here,
+            rates=house.rates, places=house.places,
+        )  # fmt: skip
+        for channel in house.channels:
+            channel.tell = bus.publish_end
+        house.add_background("bus", bus.run)
     house.add_files("/web", Path(__file__).parent / "web")
     house.add_routes(house.statics.router())
     _add_health(house)
@@ -119,8 +129,9 @@ async def serve(
 
     `ready` is called once requests are answered. Raises `StoreError` where the store cannot be used.
     """
-    store = await open_store(config.store)
+    store = await open_store(config.store, replicas=config.redis.replicas, wait=config.redis.wait)
     try:
+        await refuse_unfinished(store)
         house = assemble(config, store)
         server = _Server(_uvicorn_config(config, house.app), house, ready)
         gc.collect()

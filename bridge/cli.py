@@ -1,4 +1,4 @@
-"""The command line: serve, demo, check, version."""
+"""The command line: serve, demo, check, migrate, version."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -92,12 +92,55 @@ def demo(host: str, port: int, shop_port: int, mailbox_port: int, folder: Path |
 
 @main.command()
 @_CONFIG
-def check(path: Path) -> None:
+@click.option("--live", is_flag=True, help="Ask the mail server and the chat platforms, too. Sends nothing.")
+def check(path: Path, live: bool) -> None:  # noqa: FBT001 - an option of the command line
     """Read the configuration and say every fault, with its place and its mend. Contacts nothing."""
     config = _loaded(path)
     for note in config.notes():
         click.echo(f"{path}: note: {note}")
     click.echo(f"{path}: good: {_count(len(config.sites), 'site')}, {len(config.staff)} on the staff list")
+    if live and not asyncio.run(_examine(config)):
+        sys.exit(1)
+
+
+async def _examine(config: Config) -> bool:
+    """Say what is found as it is found; whether all of it is good."""
+    from bridge import registry  # noqa: PLC0415 - the other commands do without
+
+    good = True
+    async for finding in registry.examine(config):
+        good = good and finding.good
+        word = click.style("good", fg="green") if finding.good else click.style("wrong", fg="red")
+        click.echo(f"{finding.place}: {word}: {finding.text}")
+        if finding.mend:
+            click.echo(f"  {finding.mend}")
+    return good
+
+
+@main.command()
+@click.option("--from", "source", required=True, metavar="URL", help="The store that holds everything now.")
+@click.option("--to", "target", required=True, metavar="URL", help="An empty one that is to hold it.")
+def migrate(source: str, target: str) -> None:
+    """Copy all conversations into another store, and compare both.
+
+    A URL is written as `store` in the configuration: sqlite:///joinline.db, redis://127.0.0.1:6379/0. No
+    server may run on either. The old store stays as it is. Whoever is interrupted runs the same again.
+    """
+    try:
+        asyncio.run(_move(source, target))
+    except JoinlineError as error:
+        _refuse(str(error))
+    except asyncio.CancelledError:
+        _refuse("interrupted: run the same again, and it goes on from here")
+
+
+async def _move(source: str, target: str) -> None:
+    from bridge.store import move  # noqa: PLC0415 - the other commands do without
+
+    moving = asyncio.create_task(move.run(source, target, say=click.echo))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, moving.cancel)
+    await moving
 
 
 @main.command()

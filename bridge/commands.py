@@ -91,7 +91,7 @@ def _leave(_text: str, state: Conversation, staff: Staff) -> Outcome:
 
 
 def _help(_text: str, _state: Conversation, _staff: Staff) -> Outcome:
-    return Say("\n".join(f"{c.usage}: {c.summary}" for c in REGISTRY.values()))
+    return Say(listing(""))
 
 
 def _command(
@@ -121,16 +121,24 @@ REGISTRY: dict[str, Command] = dict(
 )
 
 
-def run(line: str, state: Conversation, staff: Staff) -> Outcome:
-    """What the command in `line` means for `staff` now; raises `Refused` with the nearest command's name."""
+def listing(mark: str) -> str:
+    """Every command with its meaning, as it is typed."""
+    return "\n".join(f"{mark}{c.usage}: {c.summary}" for c in REGISTRY.values())
+
+
+def run(line: str, state: Conversation, staff: Staff, *, mark: str = "") -> Outcome:
+    """What the command in `line` means for `staff` now; raises `Refused` with the nearest command's name.
+
+    `mark` is what the surface has people type before a command.
+    """
     words = line.strip().split(maxsplit=1)
     name = words[0].lower() if words else ""
     argument = words[1].strip() if len(words) > 1 else ""
     command = REGISTRY.get(name)
     if command is None:
         near = difflib.get_close_matches(name, REGISTRY, n=1, cutoff=0.5)
-        hint = f"Did you mean “{near[0]}”?" if near else "“help” lists the commands."
-        raise Refused("unknown_command", f"There is no command “{name[:40]}”. {hint}")
+        hint = f"Did you mean “{mark}{near[0]}”?" if near else f"“{mark}help” lists the commands."
+        raise Refused("unknown_command", f"There is no command “{mark}{name[:40]}”. {hint}")
     if command.argument.startswith("<") and not argument:
-        raise Refused("invalid", f"“{command.name}” needs {command.argument}: {command.summary}")
-    return command.run(argument, state, staff)
+        raise Refused("invalid", f"“{mark}{command.name}” needs {command.argument}: {command.summary}")
+    return Say(listing(mark)) if name == "help" else command.run(argument, state, staff)

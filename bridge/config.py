@@ -35,8 +35,6 @@ from bridge.config_values import (
     PageUrl,
     Seconds,
     Secret,
-    Sender,
-    SmtpUrl,
     StoreUrl,
     Whole,
 )
@@ -49,6 +47,14 @@ class Section(BaseModel):
         strict=True, extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )  # fmt: skip
+
+
+class Settings(Section):
+    """What a connector adds to the configuration, under a key of its own; without it, it is not asked for."""
+
+    def notes(self) -> list[str]:
+        """What is allowed, but hardly meant for a public server: "key: why; what instead"."""
+        return []
 
 
 class Server(Section):
@@ -64,7 +70,7 @@ class Server(Section):
     """Seconds that running requests get to finish when the server is told to stop."""
 
 
-def _groups(value: object) -> object:
+def groups(value: object) -> object:
     """A plain name is a group of one."""
     if isinstance(value, list | tuple):
         return tuple((item,) if isinstance(item, str) else item for item in value)
@@ -78,7 +84,7 @@ class Site(Section):
     """The business as visitors and staff read it."""
     origins: Annotated[tuple[Origin, ...], Field(min_length=1)]
     """Where the widget may be embedded: each origin exactly as the browser's address bar begins."""
-    staff: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_groups)] = ()
+    staff: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(groups)] = ()
     """Who is told, in order: first when a chat starts, next when nobody came. A nested list is a group."""
     title: str = ""
     """The panel's title; empty for "Chat with" and the name."""
@@ -109,23 +115,6 @@ class Person(Section):
     """The name that the join page suggests."""
     email: Address
     """Where mails with the personal link go."""
-
-
-class Email(Section):
-    """How staff are told. Without this section nobody is told by mail."""
-
-    smtp_url: SmtpUrl
-    """The mail server: smtp+starttls://user:password@host:587, or smtps://, or smtp:// unencrypted."""
-    sender: Annotated[Sender, Field(alias="from")]
-    """The address of the business that mails come from, such as Acme Chat <chat@acme.example>."""
-    timeout: Seconds = 30.0
-    """Seconds that the mail server gets for one mail."""
-    settle: Seconds = 8.0
-    """Seconds at most after a visitor's first message until the mail goes, so that a burst is one mail."""
-    per_conversation: Count = 3
-    """Mails at most to one person about one conversation."""
-    per_hour: Count = 30
-    """Mails at most to one person in an hour; what comes on top is told in one digest."""
 
 
 class NoAssistant(Section):
@@ -250,6 +239,15 @@ class Links(Section):
         return timedelta(days=self.days)
 
 
+class Redis(Section):
+    """When a message in a Redis `store` counts as kept."""
+
+    replicas: Annotated[Whole, Field(ge=0, le=16)] = 0
+    """How many replicas must confirm a message before it is acknowledged; 0 waits for none."""
+    wait: Annotated[Number, Field(gt=0, le=4)] = 1.0
+    """Seconds that they have for it; after that the sender is told to try again."""
+
+
 class Log(Section):
     """What the server writes to standard error: ids and sizes, never words, tokens or addresses of pages."""
 
@@ -260,20 +258,20 @@ class Log(Section):
 
 
 class Config(Section):
-    """Everything that `joinline serve` needs to know."""
+    """Everything that `joinline serve` needs to know. The registry adds the connectors' sections."""
 
     base_url: BaseUrl
     """The server's own public address; every link is built from it, never from a request's Host."""
     secret: Secret
     """At least 32 random characters that sign what leaves the server; best kept in ${JOINLINE_SECRET}."""
     store: StoreUrl = "sqlite:///joinline.db"
-    """Where conversations are kept. memory:// forgets them at the end."""
+    """Where conversations are kept. sqlite:///, redis://, or memory://, which forgets them at the end."""
+    redis: Redis = Redis()
     server: Server = Server()
     sites: Annotated[dict[str, Site], Field(min_length=1)]
     """The websites that carry the widget, by the id that `data-site` names."""
     staff: dict[str, Person] = {}
     """Who can be told, one entry a person or desk, by the id that `sites` refer to."""
-    email: Email | None = None
     assistant: Assistant = NoAssistant()
     """Who answers first; what it takes depends on its `kind`."""
     limits: Limits = Limits()
@@ -297,18 +295,16 @@ class Config(Section):
         host = self.base_url.partition("://")[2].rpartition(":")[0] or self.base_url.partition("://")[2]
         if self.base_url.startswith("http://") and host.strip("[]") not in LOOPBACK:
             found.append("base_url: http:// shows every word and link to the network; use https://")
-        if self.email is None:
-            found.append("email: is not set, so nobody is told when a chat starts")
-        elif self.email.smtp_url.tls == "none" and self.email.smtp_url.host not in LOOPBACK:
-            found.append(
-                "email.smtp_url: smtp:// sends links and passwords in the clear; use smtp+starttls://"
-            )
         if isinstance(self.assistant, NoAssistant):
             found.append("assistant: is none, so nobody but people answers")
         if self.store == "memory://":
             found.append("store: memory:// forgets every conversation when the server ends")
+        asked = [getattr(self, name) for name in type(self).model_fields if name not in Config.model_fields]
+        found += [note for section in asked if isinstance(section, Settings) for note in section.notes()]
+        if not any(isinstance(section, Settings) for section in asked):
+            found.append("nobody is told when a chat starts: set email, or a chat platform of your team")
         found += [
-            f"sites.{i}.staff: is empty, so nobody is told of its chats"
+            f"sites.{i}.staff: is empty, so nobody is told of its chats by mail"
             for i, s in self.sites.items()
             if not s.staff
         ]
@@ -344,14 +340,15 @@ def build(values: Mapping[str, Any], *, name: str = "config", folder: Path | Non
 
 
 def _validate(values: object, faults: list[config_file.Fault], *, name: str, folder: Path) -> Config:
-    from bridge import config_faults  # noqa: PLC0415 - it explains these very models
+    from bridge import config_faults, registry  # noqa: PLC0415 - they are about these very models
 
+    model = registry.configuration()
     config = None
     if values is not config_file.UNSET:
         try:
-            config = _absolute(Config.model_validate(config_file.tuples(values)), folder)
+            config = _absolute(model.model_validate(config_file.tuples(values)), folder)
         except ValidationError as error:
-            faults = [*faults, *config_faults.explain(error, Config)]
+            faults = [*faults, *config_faults.explain(error, model)]
         faults = [*faults, *config_faults.cross_check(values, folder)]
     if config is None or faults:
         raise ConfigError(config_faults.lines(faults, values, name=name))

@@ -98,6 +98,8 @@ def _sentence(detail: ErrorDetails, kind: Any, owner: type[BaseModel], place: Pl
             return f"expected one of {', '.join(kinds)}, got {_show(tag, str)}{near(str(tag), kinds)}"
         case "greater_than":
             return f"must be more than {context['gt']:g}, got {got}"
+        case "less_than":
+            return f"must be less than {context['lt']:g}, got {got}"
         case "greater_than_equal":
             return f"must be at least {context['ge']:g}, got {got}"
         case "less_than_equal":

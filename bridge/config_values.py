@@ -10,6 +10,7 @@ from msgspec import Struct
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
 
 from bridge.config_file import from_environment
+from bridge.store.address import parse
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -101,7 +102,7 @@ def _api_url(value: object) -> object:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f'must begin with https:// or http://, got "{_cut(value)}"')
     if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError('has no user, no "?" and no "#"; the key belongs in api_key')
+        raise ValueError('has no user, no "?" and no "#"; a key has a setting of its own')
     return value.rstrip("/")
 
 
@@ -209,7 +210,7 @@ def _locale(value: object) -> object:
 
 def _store(value: object) -> object:
     if isinstance(value, str) and not (value == "memory://" or re.fullmatch(r"sqlite:///[^?#]+", value)):
-        raise ValueError(f'expected sqlite:///joinline.db or memory://, got "{_cut(value)}"')
+        parse(value)
     return value
 
 
@@ -220,6 +221,44 @@ def _one_line(value: object) -> object:
         if any(ord(c) < 32 or ord(c) == 127 for c in value):
             raise ValueError("is one line without control characters")
     return value
+
+
+def prefixed(*starts: str) -> BeforeValidator:
+    """A token that begins with one of `starts`; what it is instead is not shown, it may be another secret."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not value.startswith(starts):
+            raise ValueError(f"begins with {' or '.join(starts)}; this is something else")
+        if isinstance(value, str) and not re.fullmatch("[!-~]{6,}", value):
+            raise ValueError("is cut off, or has a blank or a line's end in it")
+        return value
+
+    return BeforeValidator(check)
+
+
+def matching(pattern: str, *, what: str, secret: bool = False) -> BeforeValidator:
+    """Text that is wholly as `pattern` says; `what` describes that to people. A secret is not shown."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            got = "a value that is not shown" if secret else f'"{_cut(value)}"'
+            raise ValueError(f"expected {what}, got {got}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def one_or_list(*words: str) -> BeforeValidator:
+    """A list, or one of `words` alone, which stands for a list of it."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str):
+            if value not in words:
+                raise ValueError(f'expected a list, or {" or ".join(words)}, got "{_cut(value)}"')
+            return (value,)
+        return value
+
+    return BeforeValidator(check)
 
 
 def _cut(text: str) -> str:

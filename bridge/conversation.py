@@ -51,17 +51,20 @@ def fold(state: Conversation, entry: Entry) -> Conversation:
     if entry.seq != state.head + 1:
         raise ValueError(f"entry {entry.seq} does not follow {state.head}")
     who = author(entry.by)
+    by_holder = who == author(state.floor.holder)
     state = replace(
         state,
         head=entry.seq,
         last_at=entry.at,
         keys=state.keys.set((who, entry.key), (entry.seq, digest(entry.event))),
-        holder_at=entry.at if who == author(state.floor.holder) else state.holder_at,
+        holder_at=entry.at if by_holder else state.holder_at,
+        holder_via=entry.via if by_holder else state.holder_via,
     )
     match entry.event:
         case ev.Opened() as opened:
             floor = Floor(holder=ev.Assistant(), since=entry.seq)
-            return replace(state, opened=opened, opened_at=entry.at, floor=floor, holder_at=entry.at)
+            state = replace(state, opened=opened, opened_at=entry.at)
+            return replace(state, floor=floor, holder_at=entry.at, holder_via=entry.via)
         case ev.Said():
             word = Word(author=who, spoken=True)
             state = replace(state, messages=state.messages + 1, words=state.words.set(entry.seq, word))
@@ -69,23 +72,23 @@ def fold(state: Conversation, entry: Entry) -> Conversation:
         case ev.Noted():
             return replace(state, words=state.words.set(entry.seq, Word(author=who, spoken=False)))
         case ev.Joined() if isinstance(entry.by, Staff):
-            return _person(state, entry.by, joined=True)
+            return _person(state, entry.by, joined=True, via=entry.via)
         case ev.Left() if isinstance(entry.by, Staff):
-            return _person(state, entry.by, joined=False)
+            return _person(state, entry.by, joined=False, via=entry.via)
         case ev.Renamed(name=name) if isinstance(entry.by, Staff):
             known = state.people.get(entry.by.id)
             renamed = Staff(id=entry.by.id, name=name)
-            state = _person(state, renamed, joined=known is not None and known.joined)
+            state = _person(state, renamed, joined=known is not None and known.joined, via=entry.via)
             if author(state.floor.holder) == who:
                 state = replace(state, floor=Floor(holder=renamed, since=state.floor.since))
             return state
         case ev.TookOver() if isinstance(entry.by, Staff):
-            state = _person(state, entry.by, joined=True)
+            state = _person(state, entry.by, joined=True, via=entry.via)
             floor = Floor(holder=entry.by, since=entry.seq)
-            return replace(state, floor=floor, holder_at=entry.at, help=None)
+            return replace(state, floor=floor, holder_at=entry.at, holder_via=entry.via, help=None)
         case ev.HandedBack():
             floor = Floor(holder=ev.Assistant(), since=entry.seq)
-            return replace(state, floor=floor, holder_at=entry.at, help=None)
+            return replace(state, floor=floor, holder_at=entry.at, holder_via=entry.via, help=None)
         case ev.HelpWanted(reason=reason, step=step, last=last):
             first = None if state.help is None or state.help.last else state.help
             asked = Help(
@@ -119,7 +122,7 @@ def fold(state: Conversation, entry: Entry) -> Conversation:
             return replace(state, closed=True, help=None, owed=None, owed_since=None)
         case ev.Reopened():
             floor = Floor(holder=ev.Assistant(), since=entry.seq)
-            return replace(state, closed=False, floor=floor, holder_at=entry.at)
+            return replace(state, closed=False, floor=floor, holder_at=entry.at, holder_via=entry.via)
         case _:  # Guided and Edited change no state; a party that may not do a thing changes nothing
             return state
 
@@ -133,8 +136,8 @@ def _answered(state: Conversation, by: Party) -> Conversation:
     return replace(state, owed=None, owed_since=None, help=None if isinstance(by, Staff) else state.help)
 
 
-def _person(state: Conversation, staff: Staff, *, joined: bool) -> Conversation:
-    person = Person(id=staff.id, name=staff.name, joined=joined)
+def _person(state: Conversation, staff: Staff, *, joined: bool, via: str) -> Conversation:
+    person = Person(id=staff.id, name=staff.name, joined=joined, via=via)
     return replace(state, people=state.people.set(staff.id, person))
 
 

@@ -1,7 +1,7 @@
 """Carries the log to one pushed surface: in order, at least once, one lane for each conversation.
 
 A lane that waits or fails delays no other. The cursor moves when an entry is done: delivered, or given up
-with an `Undelivered` entry that staff can see.
+with an `Undelivered` entry that staff can see. Of several processes, one at a time works on a lane.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ from msgspec.structs import replace
 from bridge import events as ev
 from bridge.conversation import Conversation
 from bridge.core import Bridge
-from bridge.errors import AnchorLost, Refused, Retry, StoreError, Undeliverable
+from bridge.duty import Held, held
+from bridge.errors import AnchorLost, LeaseLost, Refused, Retry, StoreError, Undeliverable
 from bridge.events import ConversationId, Entry, Proposal
-from bridge.store import Cursor
+from bridge.store import Cursor, duty_of
 from bridge.surface import Anchor, Post, Surface
 
 log = logging.getLogger(__name__)
 
 CURSORS = 5_000  # kept in memory
+ELSEWHERE = 0.5  # seconds until a lane that another process works on is looked at again
 
 
 class Persistence(Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class Courier:
         self._persistence = persistence or Persistence()
         self._lanes: dict[ConversationId, asyncio.Task[None]] = {}
         self._dirty: set[ConversationId] = set()
-        self._cursors: dict[ConversationId, Cursor] = {}  # as stored; the courier alone moves them
+        self._cursors: dict[ConversationId, Cursor] = {}  # as stored, where no other process moves them
         self._wake = asyncio.Event()
         bridge.observe(self._grew)
 
@@ -85,30 +87,57 @@ class Courier:
         try:
             while cid in self._dirty:
                 self._dirty.discard(cid)
-                await self._catch_up(cid)
+                if not await self._catch_up(cid):
+                    await asyncio.sleep(ELSEWHERE)
+                    if await self._is_behind(cid):
+                        self._dirty.add(cid)
+        except LeaseLost as lost:
+            log.info("courier %s: %s; another process goes on", self._surface.name, lost)
         except Exception:  # the store's trouble, or a log that cannot be read: no other lane's business
             log.exception("courier %s: trouble in %s; the next scan goes on", self._surface.name, cid)
         finally:
             del self._lanes[cid]
+            if cid in self._dirty:  # it grew while the lane ended in trouble
+                self._wake.set()
 
-    async def _catch_up(self, cid: ConversationId) -> None:
+    async def _catch_up(self, cid: ConversationId) -> bool:
+        """False: another process is at it."""
         store, name = self._bridge.store, self._surface.name
-        cursor = self._cursors.pop(cid, None) or await store.cursor(name, cid)
+        if store.alone:
+            cursor = self._cursors.pop(cid, None) or await store.cursor(name, cid)
+            self._remember(cid, await self._carry_all(cid, cursor, None))
+            return True
+        async with held(store, duty_of(f"courier:{name}", cid), owner=self._bridge.process) as duty:
+            if duty is not None:
+                await self._carry_all(cid, await store.cursor(name, cid), duty)
+        return duty is not None
+
+    async def _carry_all(self, cid: ConversationId, cursor: Cursor, duty: Held | None) -> Cursor:
+        """Everything after `cursor`; where it stands then."""
+        store, name, lease = self._bridge.store, self._surface.name, duty.lease if duty else None
         while entries := await self._bridge.step(cid, cursor.position):
             for entry in entries:
-                cursor = await self._carry(cid, entry, cursor)
-                await store.advance(name, cid, position=cursor.position, anchor=cursor.anchor)
+                cursor = await self._carry(cid, entry, cursor, duty)
+                await store.advance(name, cid, position=cursor.position, anchor=cursor.anchor, lease=lease)
+        return cursor
+
+    def _remember(self, cid: ConversationId, cursor: Cursor) -> None:
         self._cursors[cid] = cursor
         if len(self._cursors) > CURSORS:
             self._cursors.pop(next(iter(self._cursors)))
 
-    async def _carry(self, cid: ConversationId, entry: Entry, cursor: Cursor) -> Cursor:
+    async def _is_behind(self, cid: ConversationId) -> bool:
+        cursor = await self._bridge.store.cursor(self._surface.name, cid)
+        return cursor.position < (await self._bridge.state(cid)).head
+
+    async def _carry(self, cid: ConversationId, entry: Entry, cursor: Cursor, duty: Held | None) -> Cursor:
         """Deliver `entry` or give it up; the cursor that follows from it."""
         delivery = _Delivery(self._persistence)
         anchor = cursor.anchor
         while True:
+            trying = self._try(cid, entry, anchor)
             try:
-                found = await self._try(cid, entry, anchor)
+                found = await (trying if duty is None else duty.during(trying))
             except AnchorLost:
                 anchor, pause = None, delivery.failed(limit=True)
                 reason = "its place for this conversation is gone"
@@ -130,7 +159,7 @@ class Courier:
             if pause is None:
                 await self._tell(cid, entry, self._undelivered(entry, reason))
                 return Cursor(position=entry.seq, anchor=anchor)
-            if delivery.must_tell():
+            if delivery.must_tell(pause):
                 await self._tell(cid, entry, replace(self._undelivered(entry, reason), retrying=True))
             await asyncio.sleep(pause)
 
@@ -172,9 +201,9 @@ class _Delivery:
         over = self._tries >= self._persistence.tries or self._elapsed > self._persistence.give_up
         return None if limit and over else pause
 
-    def must_tell(self) -> bool:
-        """True once: when the trouble has lasted long enough to be told."""
-        if self.told or time.monotonic() - self._started < self._persistence.tell:
+    def must_tell(self, pause: float) -> bool:
+        """True once: when the trouble has lasted long enough to be told, or is known to, `pause` included."""
+        if self.told or time.monotonic() - self._started + pause < self._persistence.tell:
             return False
         self.told = True
         return True

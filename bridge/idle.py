@@ -33,12 +33,15 @@ class Timer(Struct, frozen=True, kw_only=True):
     proposal: Proposal
 
 
-def timers(state: Conversation, *, patience: Patience, absent_since: datetime | None) -> list[Timer]:
+def timers(
+    state: Conversation, *, patience: Patience, absent_since: datetime | None, unseen: bool = False
+) -> list[Timer]:
     """Everything that time alone will bring about if nobody acts.
 
     `absent_since` says since when the holder has been without any connection; None when present or
-    where nobody but the assistant holds the floor. Each proposal's key names what it answers, so that it
-    happens once, whoever runs the clock; it is void once the log has moved on.
+    where nobody but the assistant holds the floor. `unseen`: the holder is where nobody can be seen to
+    come and go; only leaving the visitor waiting tells that they are away. Each proposal's key names what
+    it answers, so that it happens once, whoever runs the clock; it is void once the log has moved on.
     """
     if state.closed or state.last_at is None:
         return []
@@ -50,7 +53,7 @@ def timers(state: Conversation, *, patience: Patience, absent_since: datetime | 
         wait = patience.ladder[wanted.step]
         found.append(_timer(state, wanted.at, wait, f"help:{wanted.seq}:{step}", again))
     if isinstance(state.floor.holder, Staff):
-        found += _while_held(state, patience=patience, absent_since=absent_since)
+        found += _while_held(state, patience=patience, absent_since=absent_since, unseen=unseen)
     else:
         found += _while_answered_by_ai(state, patience=patience)
     return found
@@ -80,9 +83,15 @@ def _unanswered(state: Conversation) -> str:
     return f"unanswered:{state.owed}:{state.floor.since}"
 
 
-def _while_held(state: Conversation, *, patience: Patience, absent_since: datetime | None) -> list[Timer]:
+def _while_held(
+    state: Conversation, *, patience: Patience, absent_since: datetime | None, unseen: bool
+) -> list[Timer]:
     found = []
     since, wait, why = _waiting_since(state), patience.reply, "has not replied"
+    if unseen and state.owed_since is not None:
+        waiting = max(state.owed_since, state.holder_at or state.owed_since)
+        key = f"back:{state.floor.since}"
+        found.append(_timer(state, waiting, patience.hand_back, key, ev.HandedBack()))
     if absent_since is not None:
         absent_since = max(absent_since, state.holder_at or absent_since)
         key = f"back:{state.floor.since}"

@@ -1,5 +1,6 @@
 """Frames from a browser: what they may hold, and `decode`, the only way in, which trusts nothing. Pure."""
 
+from datetime import datetime
 import re
 from typing import Literal
 
@@ -23,7 +24,8 @@ class _In(Struct, frozen=True, kw_only=True, tag_field="t", forbid_unknown_field
 class Hello(_In, frozen=True, tag="hello"):
     """The first frame. A visitor gives `site` and `token`; staff give `cid` (with a cookie) or `token`.
 
-    `after` and `log` are what the client has: the last seq, and the log's id as `welcome` gave it.
+    `after` and `log` are what the client has: the last seq, and the log's id as `welcome` gave it. `mark`
+    is the `at` of the line with that seq, which tells a log that went back and has grown again since.
     """
 
     v: Literal[1] = 1
@@ -32,6 +34,7 @@ class Hello(_In, frozen=True, tag="hello"):
     cid: str = ""
     after: int = 0
     log: str = ""
+    mark: datetime | None = None
 
 
 class Propose(_In, frozen=True, tag="propose"):

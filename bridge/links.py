@@ -3,7 +3,6 @@
 Only digests of tokens are stored, so that a copy of the store opens nothing.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -67,7 +66,6 @@ class Links:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._lives = lives
-        self._beginning = asyncio.Lock()  # so that two who join at once are counted
 
     async def mint(self, cid: ConversationId, recipient: StaffId, *, name: str, email: str) -> str:
         """A new link's URL. The token is in the fragment, which no server, log or unfurler sees."""
@@ -116,22 +114,31 @@ class Links:
             await self.end(record.key.partition("/")[2])
 
     async def begin(self, mark: str, link: Link, staff: Staff) -> Begun:
-        """Begin a session; the oldest give way where the link has three."""
-        async with self._beginning:
-            return await self._begin(mark, link, staff)
+        """Begin a session; the oldest give way where the link has three.
 
-    async def _begin(self, mark: str, link: Link, staff: Staff) -> Begun:
-        now = self._clock()
-        live = sorted(await self.sessions(mark), key=lambda s: s[1].created_at)
-        ended = tuple(digest for digest, _ in live[: max(0, len(live) - MAX_SESSIONS + 1)])
-        for digest in ended:
-            await self.end(digest)
+        Of those that begin at once, in whichever process, all look once more: the newest three stay, and
+        whoever looks last sees all.
+        """
+        live = await self.sessions(mark)
+        ended = await self._give_way(live, stay=MAX_SESSIONS - 1)
         token = secrets.token_urlsafe(32)
-        session = Session(cid=link.cid, link=mark, staff=staff, created_at=now)
+        last = max((session.created_at for _, session in live), default=None)
+        now = self._clock()  # of this machine: what began before is older, whatever another's clock said
+        began = now if last is None else max(now, last + timedelta(microseconds=1))
+        session = Session(cid=link.cid, link=mark, staff=staff, created_at=began)
         expires = now + SESSION_LIVES
         await self._store.put("session", fingerprint(token), json.encode(session), expires_at=expires)
         await self._store.put("session-of", f"{mark}/{fingerprint(token)}", b"1", expires_at=expires)
+        ended += await self._give_way(await self.sessions(mark), stay=MAX_SESSIONS)
         return Begun(token=token, ended=ended)
+
+    async def _give_way(self, live: list[tuple[str, Session]], *, stay: int) -> tuple[str, ...]:
+        """End all but the newest; everybody finds the same ones."""
+        ranked = sorted(live, key=lambda found: (found[1].created_at, found[0]))
+        ended = tuple(digest for digest, _ in ranked[: max(0, len(ranked) - stay)])
+        for digest in ended:
+            await self.end(digest)
+        return ended
 
     async def session(self, token: str) -> Session | None:
         return await self.session_by_digest(fingerprint(token))

@@ -18,23 +18,17 @@ from bridge.config import Limits
 from bridge.core import Bridge
 from bridge.errors import FrameError
 from bridge.limits import Places, Rate, network
-from bridge.session import Desk, Feed, Guest
+from bridge.session import Desk, Ended, Ending, Feed, Guest
 
 __all__ = ["Allows", "Channel", "Ended", "Greet", "Guest", "Session", "first"]
 
 HELLO_WITHIN = 10.0  # seconds
 SILENCE = 90.0  # seconds after which a socket without a frame is dead; browsers ping at least once a minute
-FRAMES = (120, 10.0)  # inbound frames a connection may send, in so many seconds
+# Inbound frames a connection may send, in so many seconds: this spares the process, and is counted in each.
+FRAMES = (120, 10.0)
 
 Greet = Callable[[wire.Hello, HTTPConnection], Awaitable[Guest]]
 Allows = Callable[[str | None, HTTPConnection], bool]
-
-
-class Ended(Exception):
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 class Session:
@@ -94,6 +88,8 @@ class Channel:
         self._greet = greet
         self._limits = limits
         self._places = places
+        self.tell: Callable[[Ending], None] = lambda _ending: None
+        """How other processes hear what `end` ends."""
         self._sessions: set[Session] = set()
         self._closed: tuple[int, str] | None = None
         self._posted = Rate(*FRAMES)
@@ -103,16 +99,25 @@ class Channel:
         router.add_api_websocket_route(self.prefix, self._socket)
         return router
 
-    def end(self, match: Callable[[Guest], bool], code: int, reason: str) -> None:
-        """End the live sessions that `match`, with a close code their clients understand."""
+    def end(self, ending: Ending) -> None:
+        """End live sessions, with a close code their clients understand, here and in every other process."""
+        self.end_here(ending)
+        self.tell(ending)
+
+    def end_here(self, ending: Ending) -> None:
         for session in tuple(self._sessions):
-            if match(session.guest):
-                session.end(code, reason)
+            if ending.concerns(session.guest):
+                session.end(ending.code, ending.reason)
 
     def close(self, code: int, reason: str) -> None:
         """End every session, and from now on each new one at once."""
         self._closed = (code, reason)
-        self.end(lambda _guest: True, code, reason)
+        self.end_all(code, reason)
+
+    def end_all(self, code: int, reason: str) -> None:
+        """End every session here; who comes back is welcome."""
+        for session in tuple(self._sessions):
+            session.end(code, reason)
 
     async def guest(self, hello: wire.Inbound, connection: HTTPConnection) -> Guest:
         """Who says hello; raises `FrameError`."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from bridge import wire
+from bridge.elsewhere import GONE, Elsewhere
 from bridge.events import ConversationId, Party, Seq, Staff, StaffId, author
 
 ABSENT = 10_000  # absences remembered; who is forgotten counts from the start of the process
@@ -38,6 +39,7 @@ class StopWanted(Struct, frozen=True):
 
 Signal = Typing | wire.Draft | wire.DraftOver | PresenceChanged | StopWanted
 Listener = Callable[[Signal], None]
+Tell = Callable[[ConversationId, Signal], None]
 
 
 class _Room:
@@ -48,6 +50,8 @@ class _Room:
         self.here: dict[str, list[Party]] = {}  # author -> one party a connection
         self.typing: dict[str, Typing] = {}  # author -> the sign that said so
         self.draft: Draft | None = None
+        self.own: Draft | None = None  # the draft that this process streams
+        self.heard_at: datetime | None = None  # when another process last told of the draft
 
     def note(self, signal: Typing) -> None:
         if signal.on:
@@ -57,13 +61,23 @@ class _Room:
 
 
 class Pulse:
-    """Tells every listener in this process; a listener must not block and must not raise."""
+    """Tells every listener in this process; a listener must not block and must not raise.
+
+    `link` gives it a way to tell other processes, too; what they tell comes in by `hear_...`, and is told
+    again for as long as it is so.
+    """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._rooms: dict[ConversationId, _Room] = {}
         self._left: dict[tuple[ConversationId, StaffId], datetime] = {}
         self._started = clock()
+        self._elsewhere: Elsewhere[ConversationId, list[Party]] = Elsewhere(clock)
+        self._others: Tell | None = None
+
+    def link(self, others: Tell) -> None:
+        """Tell other processes, too, by `others`."""
+        self._others = others
 
     @contextmanager
     def listen(self, cid: ConversationId, listener: Listener) -> Iterator[None]:
@@ -80,6 +94,12 @@ class Pulse:
             self._forget(cid, room)
 
     def publish(self, cid: ConversationId, signal: Signal) -> None:
+        self._show(cid, signal)
+        if self._others is not None:
+            self._others(cid, signal)
+
+    def _show(self, cid: ConversationId, signal: Signal) -> None:
+        """Hand `signal` to everybody who listens in this process."""
         room = self._rooms.get(cid)
         if room is None:
             return
@@ -88,12 +108,89 @@ class Pulse:
         for listener in tuple(room.listeners):
             listener(signal)
 
+    # From other processes
+
+    def hear_presence(self, sender: str, cid: ConversationId, parties: list[Party]) -> None:
+        """`parties` are all who are connected there."""
+        before = self._elsewhere.put(sender, cid, parties or None) or []
+        staying = {author(party) for party in parties}
+        for party in before:
+            if author(party) not in staying and not self._is_here(cid, party):
+                self._miss(cid, party)
+        if before != parties:
+            self._show(cid, PresenceChanged())
+
+    def _miss(self, cid: ConversationId, party: Party) -> None:
+        """Who was connected elsewhere is connected nowhere."""
+        if isinstance(party, Staff):
+            self._note_absence(cid, party.id)
+        room = self._rooms.get(cid)
+        typing = room.typing.get(author(party)) if room else None
+        if typing is not None:
+            self._show(cid, Typing(by=typing.by, on=False, public=typing.public))
+
+    def hear_signal(self, cid: ConversationId, signal: Signal) -> None:
+        match signal:
+            case wire.Draft():
+                if not self._hear_draft(cid, signal):
+                    return  # a part is missing; the whole comes with the next heartbeat
+            case wire.DraftOver(turn=turn, since=since):
+                room = self._rooms.get(cid)
+                if room is not None and room.draft is not None:
+                    if (room.draft.turn, room.draft.since) == (turn, since):
+                        room.draft = None
+                    self._forget(cid, room)
+            case _:
+                pass
+        self._show(cid, signal)
+
+    def _hear_draft(self, cid: ConversationId, part: wire.Draft) -> bool:
+        """Keep it for whoever comes, also where nobody listens yet; False where it does not fit."""
+        room = self._rooms.get(cid) or _Room()
+        known = room.draft
+        if part.at == 0:
+            room.draft = Draft(turn=part.turn, since=part.since, text=part.text)
+        elif known and (known.turn, known.since, len(known.text)) == (part.turn, part.since, part.at):
+            known.text += part.text
+        else:
+            return False
+        room.heard_at = self._clock()
+        self._rooms[cid] = room
+        return True
+
+    def expire(self) -> None:
+        """What a process that has fallen silent had is over: its connections, its drafts."""
+        for sender, cid in self._elsewhere.gone():
+            self.hear_presence(sender, cid, [])
+        for cid, room in list(self._rooms.items()):
+            draft, at = room.draft, room.heard_at
+            if draft is not None and draft is not room.own and at is not None and self._clock() - at > GONE:
+                self.hear_signal(cid, wire.DraftOver(turn=draft.turn, since=draft.since, why="interrupted"))
+
+    # For other processes
+
+    def connected(self, cid: ConversationId) -> list[Party]:
+        """Everyone with a live connection to this process, once each."""
+        room = self._rooms.get(cid)
+        return [parties[-1] for parties in room.here.values()] if room else []
+
+    def occupied(self) -> list[ConversationId]:
+        return [cid for cid, room in self._rooms.items() if room.here]
+
+    def drafts(self) -> list[tuple[ConversationId, wire.Draft]]:
+        """The drafts that this process streams, whole."""
+        return [
+            (cid, wire.Draft(turn=room.draft.turn, since=room.draft.since, at=0, text=room.draft.text))
+            for cid, room in self._rooms.items()
+            if room.draft is not None and room.draft is room.own
+        ]
+
     # The draft
 
     def stream(self, cid: ConversationId, draft: Draft, text: str) -> None:
         """Add `text` to the draft and show it."""
         room = self._rooms.setdefault(cid, _Room())
-        room.draft = draft
+        room.draft = room.own = draft
         at = len(draft.text)
         draft.text += text
         self.publish(cid, wire.Draft(turn=draft.turn, since=draft.since, at=at, text=text))
@@ -101,7 +198,7 @@ class Pulse:
     def end_draft(self, cid: ConversationId, draft: Draft, why: wire.DraftEnd) -> None:
         room = self._rooms.get(cid)
         if room is not None and room.draft is draft:
-            room.draft = None
+            room.draft = room.own = None
         self.publish(cid, wire.DraftOver(turn=draft.turn, since=draft.since, why=why))
         if room is not None:
             self._forget(cid, room)
@@ -136,9 +233,12 @@ class Pulse:
             self._left.pop(next(iter(self._left)))
 
     def here(self, cid: ConversationId) -> list[Party]:
-        """Everyone with a live connection, once each."""
-        room = self._rooms.get(cid)
-        return [parties[-1] for parties in room.here.values()] if room else []
+        """Everyone with a live connection, once each, whichever process has it."""
+        found = {author(party): party for parties in self._elsewhere.of(cid) for party in parties}
+        return list((found | {author(party): party for party in self.connected(cid)}).values())
+
+    def _is_here(self, cid: ConversationId, party: Party) -> bool:
+        return any(author(found) == author(party) for found in self.here(cid))
 
     def absent_since(self, cid: ConversationId, party: Party) -> datetime | None:
         """Since when a member of staff has had no connection; None when connected or not staff.
@@ -148,8 +248,7 @@ class Pulse:
         """
         if not isinstance(party, Staff):
             return None
-        room = self._rooms.get(cid)
-        if room is not None and author(party) in room.here:
+        if self._is_here(cid, party):
             return None
         return self._left.get((cid, party.id), self._started)
 

@@ -35,7 +35,7 @@ def check(state: Conversation, event: Event, by: Party) -> None:
         case ev.System():
             _check_system(state, event, by)
         case Staff():
-            _check_name(state, by.id, by.name)
+            check_name(state, by.id, by.name)
             _check_staff(state, event, by)
         case _:
             assert_never(by)
@@ -111,7 +111,7 @@ def _check_staff(state: Conversation, event: Event, by: Staff) -> None:
             if holds and not state.closed:
                 raise Refused("invalid", "Hand back first, then leave.")
         case ev.Renamed(name=name):
-            _check_name(state, by.id, name)
+            check_name(state, by.id, name)
         case ev.TookOver():
             if holds:
                 raise Refused("invalid", "You are answering already.")
@@ -187,7 +187,8 @@ def _check_length(text: str, limit: int) -> None:
         raise Refused("invalid", f"Message is too long ({len(text):,} of {limit:,} characters).")
 
 
-def _check_name(state: Conversation, staff_id: StaffId, name: str) -> None:
+def check_name(state: Conversation, staff_id: StaffId, name: str) -> None:
+    """Raise `Refused` unless this member of staff may go by `name` here."""
     if not clean_name(name):
         raise Refused("invalid", f"Enter the name {visitor_name(state)} will see.")
     if len(name) > MAX_NAME or name != clean_name(name):

@@ -13,7 +13,7 @@ from bridge import commands, pulse, wire
 from bridge import events as ev
 from bridge.conversation import Conversation
 from bridge.core import Batch, Bridge
-from bridge.errors import FrameError, Refused
+from bridge.errors import FrameError, Refused, WentBack
 from bridge.events import ConversationId, Event, Party, Proposal, Seq, Staff, author
 from bridge.limits import Rate
 
@@ -29,6 +29,30 @@ class Guest(Struct, frozen=True, kw_only=True):
     session: str = ""
     link: str = ""
     address: str = ""
+
+
+class Ended(Exception):
+    """A live session is over; `code` is one of a WebSocket's close codes."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """Live sessions that end: those named, or those of a link, who joined by it or who preview."""
+
+    code: int
+    reason: str
+    sessions: tuple[str, ...] = ()
+    link: str = ""
+    previews: bool = False
+
+    def concerns(self, guest: Guest) -> bool:
+        if self.link:
+            return guest.link == self.link and (guest.session == "") == self.previews
+        return guest.session != "" and guest.session in self.sessions
 
 
 def current(by: Party, state: Conversation) -> Party:
@@ -106,9 +130,11 @@ class Desk:
         floor = Seq(frame.floor) if frame.floor is not None else None
         if floor is None and isinstance(frame, wire.Command) and isinstance(events[0], ev.TookOver):
             floor = state.floor.since
-        receipt = await self._bridge.submit(
-            guest.cid, Proposal(events=events, by=by, via=guest.via, key=key, floor=floor)
-        )
+        proposal = Proposal(events=events, by=by, via=guest.via, key=key, floor=floor)
+        try:
+            receipt = await self._bridge.submit(guest.cid, proposal, anew=False)
+        except WentBack:  # what came before it is sent again first
+            raise FrameError(1012, "the log went back") from None
         return wire.Ack(key=frame.key, seq=receipt.seq)
 
     def _own(self, guest: Guest, event: Event) -> Event:
@@ -152,16 +178,27 @@ class Feed:
         """The first frame; `Reset` where the client's past is not this log's."""
         bridge, guest, hello = self._bridge, self._guest, self._hello
         state = await bridge.state(guest.cid)
-        log_id = bridge.store.log_id
-        if hello.after and (hello.log not in ("", log_id) or hello.after > state.head):
-            return wire.Reset(log=log_id)
+        if hello.after and not await self._known(state):
+            return wire.Reset(log=bridge.store.log_id)
         you = wire.You(role=guest.audience, cid=guest.cid if guest.audience == "staff" else "")
         if isinstance(guest.by, Staff):
             by = current(guest.by, state)
             you = replace(you, id=guest.by.id, name=by.name if isinstance(by, Staff) else "")
         self._shown = wire.view(state, guest.audience)
         self._past = state.head if hello.after < state.head else Seq(0)
-        return wire.Welcome(log=log_id, you=you, state=self._shown, more=self._past > 0)
+        return wire.Welcome(log=bridge.store.log_id, you=you, state=self._shown, more=self._past > 0)
+
+    async def _known(self, state: Conversation) -> bool:
+        """Whether what the client has is the beginning of this log, as far as it tells."""
+        bridge, hello = self._bridge, self._hello
+        if hello.log not in ("", bridge.store.log_id) or hello.after > state.head:
+            return False
+        if hello.mark is None:
+            return True
+        try:
+            return hello.after > 0 and await bridge.at(self._guest.cid, hello.after) == hello.mark
+        except WentBack:
+            return False
 
     async def run(self) -> None:
         """Fill the queue until cancelled: the log waits for room, pulses do not."""
@@ -172,8 +209,11 @@ class Feed:
                 stack.enter_context(bridge.pulse.present(guest.cid, guest.by))
             if guest.audience == "staff":
                 self._pulse(pulse.PresenceChanged())
-            async for frame in self.batches():
-                await self.queue.put(frame)
+            try:
+                async for frame in self.batches():
+                    await self.queue.put(frame)
+            except WentBack:  # whoever comes back with more than there is is told to begin anew
+                raise Ended(1012, "the log went back") from None
 
     async def batches(self) -> AsyncIterator[bytes]:
         """The log from where the client stands, as frames."""

@@ -31,9 +31,12 @@ class Help(Struct, frozen=True, kw_only=True):
 
 
 class Person(Struct, frozen=True, kw_only=True):
+    """A member of staff who has taken part; `via` names the surface on which they came in."""
+
     id: StaffId
     name: str
     joined: bool
+    via: str = ""
 
 
 class Word(Struct, frozen=True, kw_only=True):
@@ -57,8 +60,8 @@ class Conversation(Struct, frozen=True, kw_only=True):
     """The whole state of a conversation: the fold of its log.
 
     `owed` is the newest visitor's message that nobody has answered, `owed_since` the moment the oldest
-    such one came. `holder_at` is when the holder got the floor or last did anything. `keys` maps each
-    author's idempotency keys to where they stand and what they stood for.
+    such one came. `holder_at` is when the holder got the floor or last did anything, and `holder_via` on
+    which surface. `keys` maps each author's idempotency keys to where they stand and what they stood for.
     """
 
     head: Seq = Seq(0)
@@ -67,6 +70,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     last_at: datetime | None = None
     floor: Floor = Floor(holder=ev.Assistant(), since=Seq(0))
     holder_at: datetime | None = None
+    holder_via: str = ""
     closed: bool = False
     help: Help | None = None
     owed: Seq | None = None

@@ -9,7 +9,7 @@ from bridge.conversation import Conversation
 from bridge.errors import AnchorLost, Retry, Undeliverable
 from bridge.events import ConversationId, Entry, Proposal, Seq
 
-__all__ = ["Anchor", "AnchorLost", "Inlet", "Post", "Receipt", "Retry", "Surface", "Undeliverable"]
+__all__ = ["Anchor", "AnchorLost", "Finding", "Inlet", "Post", "Receipt", "Retry", "Surface", "Undeliverable"]
 
 Anchor = NewType("Anchor", str)
 
@@ -43,6 +43,15 @@ class Inlet(Protocol):
     async def state(self, cid: ConversationId) -> Conversation: ...
 
     async def read(self, cid: ConversationId, *, after: int = 0, limit: int = 1000) -> Sequence[Entry]: ...
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What `joinline check --live` found at `place`: what is so and, where that is not good, its mend."""
+
+    place: str
+    good: bool
+    text: str
+    mend: str = ""
 
 
 class Surface(Protocol):

@@ -20,6 +20,7 @@ QUIET = (
     "asyncio",
     "uvicorn",
     "mail.log",
+    "telegram",
     "watchfiles",
 )
 CUT = "[cut]"
@@ -95,5 +96,5 @@ def install(settings: Log, *, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for name in QUIET:  # at INFO some of these print URLs with tokens in them
+    for name in QUIET:  # below, some of these print tokens and people's words
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

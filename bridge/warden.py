@@ -7,12 +7,13 @@ import logging
 from bridge import idle
 from bridge.conversation import Conversation
 from bridge.core import Bridge
-from bridge.errors import Refused
+from bridge.errors import Refused, StoreError
 from bridge.events import ConversationId, Proposal, Seq
 
 log = logging.getLogger(__name__)
 
 PUT_OFF = 60.0  # seconds
+STORE_PAUSE = 2.0  # the same for the store's trouble, which passes
 
 
 class Warden:
@@ -23,19 +24,27 @@ class Warden:
     async def run(self) -> None:
         """Look at what is due, `every` so many seconds, until cancelled."""
         while True:
-            while cids := await self._bridge.store.due(self._bridge.clock(), limit=100):
-                for cid in cids:
-                    try:
-                        await self.look(cid)
-                    except Exception:  # one log that cannot be read keeps no other waiting
-                        log.exception("clock: trouble in %s; looks again in %g s", cid, PUT_OFF)
-                        await self._put_off(cid)
+            try:
+                await self._look_at_all()
+            except (StoreError, OSError) as trouble:  # time goes on as soon as it is over
+                log.warning("clock: the store cannot be used now: %s", trouble)
             await asyncio.sleep(self._every)
 
-    async def _put_off(self, cid: ConversationId) -> None:
+    async def _look_at_all(self) -> None:
+        """Everything that is due now."""
+        while cids := await self._bridge.store.due(self._bridge.clock(), limit=100):
+            for cid in cids:
+                try:
+                    await self.look(cid)
+                except Exception as error:  # one log that cannot be read keeps no other waiting
+                    pause = STORE_PAUSE if isinstance(error, StoreError) else PUT_OFF
+                    log.exception("clock: trouble in %s; looks again in %g s", cid, pause)
+                    await self._put_off(cid, pause)
+
+    async def _put_off(self, cid: ConversationId, seconds: float) -> None:
         store = self._bridge.store
         head = (await store.heads([cid])).get(cid, Seq(0))
-        await store.arm(cid, self._bridge.clock() + timedelta(seconds=PUT_OFF), head=head)
+        await store.arm(cid, self._bridge.clock() + timedelta(seconds=seconds), head=head)
 
     async def look(self, cid: ConversationId) -> None:
         """Propose what is due in one conversation, then set the moment to look again."""
@@ -54,6 +63,4 @@ class Warden:
         await bridge.store.arm(cid, bridge.next_due(cid, state), head=state.head)
 
     def _due(self, cid: ConversationId, state: Conversation) -> list[Proposal]:
-        absent = self._bridge.pulse.absent_since(cid, state.floor.holder)
-        found = idle.timers(state, patience=self._bridge.patience, absent_since=absent)
-        return idle.due(found, self._bridge.clock())
+        return idle.due(self._bridge.timers(cid, state), self._bridge.clock())

@@ -7,7 +7,8 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from bridge.config import Config, KnowledgeAssistant, NoAssistant, OpenAIAssistant
+from bridge import registry
+from bridge.config import KnowledgeAssistant, NoAssistant, OpenAIAssistant
 
 HEAD = """\
 # Every key of Joinline's configuration; docs/reference/configuration.md has them as tables.
@@ -30,6 +31,14 @@ VALUES: dict[str, str] = {
     "assistant.kind": "knowledge",
     "assistant.knowledge": "./knowledge",
 }
+# The same for sections that are commented out as a whole.
+COMMENTED: dict[str, str] = {
+    "slack.bot_token": "${SLACK_BOT_TOKEN}",
+    "slack.app_token": "${SLACK_APP_TOKEN}",
+    "slack.channel": "C0123456789",
+    "telegram.token": "${TELEGRAM_TOKEN}",
+    "telegram.chat": "-1001234567890",
+}
 OTHER_ASSISTANT: dict[str, str] = {
     "kind": "openai",
     "base_url": "http://127.0.0.1:11434/v1",
@@ -49,7 +58,7 @@ PEOPLE = """\
 
 
 def text() -> str:
-    return HEAD + "".join(_section(Config, place="", indent=""))
+    return HEAD + "".join(_section(registry.configuration(), place="", indent=""))
 
 
 def _section(model: type[BaseModel], *, place: str, indent: str) -> Iterator[str]:
@@ -75,7 +84,7 @@ def _section(model: type[BaseModel], *, place: str, indent: str) -> Iterator[str
             yield from (
                 _section(inner, place=here, indent=indent + "  ")
                 if wanted
-                else _commented(inner, f"{indent}#   ")
+                else _commented(inner, f"{indent}#   ", place=here)
             )
         elif here in VALUES:
             yield f"{indent}{key}: {VALUES[here]}\n"
@@ -83,10 +92,11 @@ def _section(model: type[BaseModel], *, place: str, indent: str) -> Iterator[str
             yield f"{indent}# {key}: {shown(field)}\n"
 
 
-def _commented(model: type[BaseModel], start: str) -> Iterator[str]:
+def _commented(model: type[BaseModel], start: str, *, place: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield _comment(field.description or "", start)
-        yield f"{start}{field.alias or name}: {shown(field)}\n"
+        key = field.alias or name
+        yield f"{start}{key}: {COMMENTED.get(f'{place}.{key}') or shown(field)}\n"
 
 
 def _other_assistants() -> Iterator[str]:
@@ -133,8 +143,14 @@ def shown(field: FieldInfo) -> str:
         case str():
             return f'"{value}"' if not value or value.startswith("#") else value
         case tuple():
-            return f"[{', '.join(f'{v:g}' for v in value)}]"
+            return f"[{', '.join(map(_plainly, value))}]"
         case float():
             return f"{value:g}"
         case _:
             return str(value)
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_plainly, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

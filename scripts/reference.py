@@ -17,9 +17,8 @@ from msgspec.structs import fields as struct_fields
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from bridge import commands, events, wire
+from bridge import commands, events, registry, wire
 from bridge.cli import main as command_line
-from bridge.config import Config
 from bridge.config_values import Mailbox, Smtp
 from bridge.shape import MAX_DEPTH
 from scripts import example
@@ -60,7 +59,7 @@ def configuration() -> str:
             "- Secrets are masked wherever the configuration is printed."
         ),
     ]
-    for path, model in sections(Config, ""):
+    for path, model in sections(registry.configuration(), ""):
         if path:
             parts.append(f"## `{path}`")
             parts.append(_with_stop(model.__doc__ or ""))
@@ -102,7 +101,7 @@ def kind_of(field: FieldInfo) -> str:
     limits = [
         f"{word} {getattr(rule, name):g}"
         for rule in field.metadata
-        for name, word in (("gt", "more than"), ("ge", "at least"), ("le", "at most"))
+        for name, word in (("gt", "more than"), ("lt", "less than"), ("ge", "at least"), ("le", "at most"))
         if getattr(rule, name, None) is not None
     ]
     return ", ".join([_kind(field.annotation), *limits])
@@ -135,6 +134,13 @@ def _plural(kind: str) -> str:
     return plurals.get(kind, kind)
 
 
+def plainly(value: Any) -> str:
+    """A value inside a list as YAML writes it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(plainly, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def default_of(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if field.is_required():
@@ -151,7 +157,7 @@ def default_of(field: FieldInfo) -> str:
         case dict():
             return "none"
         case tuple():
-            return f"`[{', '.join(f'{v:g}' for v in value)}]`"
+            return f"`[{', '.join(map(plainly, value))}]`"
         case float():
             return f"`{value:,g}`".replace(",", "_") if value < 1e6 else f"`{value}`"
         case _:
@@ -195,10 +201,15 @@ def staff_commands() -> str:
             "# Staff commands",
             NOTICE,
             (
-                "What staff type on the join page, with a leading `/`. The buttons do the same: "
-                "there is one registry. `<...>` is needed, `[...]` may be left out."
+                "What staff type on the join page and in a Telegram topic with a leading `/`, in a "
+                "Slack thread with a leading `!` or after a mention of the bot. The buttons do the "
+                "same: there is one registry. `<...>` is needed, `[...]` may be left out."
             ),
             "\n".join(rows),
+            (
+                "In Slack and Telegram, text that begins with `//` is a note, whoever has the floor. "
+                "In Telegram, `/delete` in reply to a message of one's own takes it back."
+            ),
         ]
     )
 

@@ -20,7 +20,7 @@ from bridge.store.memory import MemoryStore
 from bridge.surface import Receipt
 from tests.eventually import eventually
 from tests.running import SECRET
-import webjoin
+from webjoin import connector as webjoin
 
 MARIA = ev.Identified(name="Maria", email="maria@example.org")
 AI = ev.Assistant()
@@ -52,7 +52,7 @@ class Joining:
     def hang_up(self) -> None:
         """End every live session, as a restarting server does; who comes back is welcome."""
         for channel in self.house.channels:
-            channel.end(lambda _guest: True, 1012, "the server restarts")
+            channel.end_all(1012, "the server restarts")
 
     async def propose(self, by: Party, *events: Event, floor: Seq | None = None) -> Receipt:
         key = secrets.token_hex(8)

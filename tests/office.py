@@ -73,7 +73,11 @@ class Office:
         self.surface = self._surface()
         persistence = CourierPersistence(first=0.01, longest=0.02, tell=self.tell, scan=0.02)
         courier = Courier(bridge=self.bridge, surface=self.surface, persistence=persistence)
-        tasks = [asyncio.create_task(courier.run()), asyncio.create_task(self.surface.run(self.bridge))]
+        tasks = [
+            asyncio.create_task(courier.run()),
+            asyncio.create_task(self.surface.run(self.bridge)),
+            asyncio.create_task(self.surface.rounds()),
+        ]
         try:
             yield self
         finally:

@@ -21,7 +21,7 @@ from bridge.core import Bridge
 from bridge.events import ConversationId, Event, Party, Proposal, Seq, Staff, StaffId
 from bridge.house import House
 from bridge.store.memory import MemoryStore
-from connectors import website as connector
+from connectors.website import connector
 from connectors.website.visitors import cid_of
 from tests.browsers import Screen, chromium, screen
 from tests.eventually import PATIENCE, eventually
@@ -49,7 +49,7 @@ class Place:
     def hang_up(self) -> None:
         """End every live session, as a restarting server does; who comes back is welcome."""
         for channel in self.house.channels:
-            channel.end(lambda _guest: True, 1012, "the server restarts")
+            channel.end_all(1012, "the server restarts")
 
     @asynccontextmanager
     async def visit(

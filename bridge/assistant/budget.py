@@ -22,7 +22,7 @@ class Allowance(Struct, frozen=True, kw_only=True):
 
 
 class Budget:
-    """Counts in this process and writes every count through, so that a restart forgets nothing."""
+    """The store has the counts, for every process and over restarts. Answers under way may overdraw them."""
 
     def __init__(
         self, *, store: Store, clock: Callable[[], datetime], allowance: Allowance | None = None
@@ -30,38 +30,22 @@ class Budget:
         self._store = store
         self._clock = clock
         self._allowance = allowance or Allowance()
-        self._used: dict[str, int] = {}
 
     async def allows(self, cid: ConversationId) -> bool:
         for key, most in self._limits(cid).items():
-            if most is not None and await self._count(key) >= most:
+            if most is not None and int(await self._store.get(SPACE, key) or 0) >= most:
                 return False
         return True
 
     async def spend(self, cid: ConversationId, tokens: int) -> None:
         for key in self._limits(cid):
-            used = await self._count(key)
-            self._used[key] = used = self._used.get(key, used) + tokens
             expires = None if key == "total" else self._clock() + KEPT
-            await self._store.put(SPACE, key, str(used).encode(), expires_at=expires)
-        self._forget()
+            await self._store.add(SPACE, key, tokens, expires_at=expires)
 
     def _limits(self, cid: ConversationId) -> dict[str, int | None]:
         day = f"{self._clock():%Y-%m-%d}"
         most = self._allowance
         return {f"visitor:{cid}:{day}": most.visitor, f"day:{day}": most.day, "total": most.total}
-
-    async def _count(self, key: str) -> int:
-        if key not in self._used:
-            stored = await self._store.get(SPACE, key)
-            self._used.setdefault(key, int(stored or 0))
-        return self._used[key]
-
-    def _forget(self) -> None:
-        """The store remembers; memory holds the visitors of late."""
-        known = [key for key in self._used if key.startswith("visitor:")]
-        for key in known[: max(0, len(known) - 1_000)]:
-            del self._used[key]
 
 
 def estimate(characters: int) -> int:

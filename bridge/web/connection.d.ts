@@ -1,11 +1,11 @@
-import type { Ack, Answer, Command, Hello, Outbound, Propose, Refused, Seq, Stop, Typing } from "./wire";
+import type { Ack, Answer, Command, Hello, Outbound, Propose, Refused, Stop, Typing } from "./wire";
 
 export type Status = "idle" | "connecting" | "online" | "reconnecting" | "offline";
 
 export type Options = {
   /** The absolute http(s) URL of the channel, such as https://chat.example.com/live/visitor. */
   url: string;
-  /** Who says hello, asked at every connect; `after` and `log` are added. */
+  /** Who says hello, asked at every connect; `after`, `log` and `mark` are added. */
   hello: () => Hello;
   /** Frames in order; a line that came before does not come again. */
   onFrame: (frame: Outbound) => void;
@@ -19,8 +19,6 @@ export type Options = {
 /** A live session that keeps itself alive: it reconnects, resumes after the last seq, and sends again. */
 export class Connection {
   constructor(options: Options);
-  /** The newest seq seen. */
-  last: Seq;
   /** The log's id, as `welcome` gave it. */
   log: string;
   readonly status: Status;
@@ -30,7 +28,7 @@ export class Connection {
   wake(): void;
   /** Kept, and sent again after every reconnect, until the server answers or it is withdrawn. */
   request(frame: Propose | Command): Promise<Ack | Refused | Answer>;
-  /** Stop sending the request with this key again. */
+  /** Stop sending the request with this key again; who waits for its answer gets null. */
   withdraw(key: string): void;
   /** Sent if online, else dropped. */
   signal(frame: Typing | Stop): void;

@@ -11,10 +11,11 @@ const FINAL = [4401, 4403, 4404, 4410];
 const REFUSED_BYTES = [1003, 1007, 1008, 1009]; // the server will not read what was sent
 const TRANSPORTS = [openSocket, later("openStream"), later("openPoll")];
 const FAILURES = [2, 1, 1]; // of each before the next is tried
+const NONE = { seq: 0 };
 
 export class Connection {
-  last = 0;
   log = "";
+  /** @type {{ seq: number, at?: string }} */ #last = NONE; // line
   /** @type {Status} */
   status = "idle";
   /** @type {Options} */ #options;
@@ -77,6 +78,7 @@ export class Connection {
 
   /** @param {string} key */
   withdraw(key) {
+    this.#waiting.get(key)?.resolve(null);
     this.#waiting.delete(key);
   }
 
@@ -105,7 +107,7 @@ export class Connection {
     this.#say(this.#tries ? "reconnecting" : "connecting");
     for (const kept of this.#waiting.values()) kept.sent = false;
     const open = TRANSPORTS[this.#kind] ?? openSocket;
-    const hello = () => ({ ...this.#options.hello(), after: this.last, log: this.log });
+    const hello = () => ({ ...this.#options.hello(), after: this.#last.seq, log: this.log, mark: this.#last.at });
     /** @type {Transport} */
     const mine = open(this.#options.url, hello, {
       ready: () => this.#transport === mine && this.#ready(),
@@ -149,7 +151,7 @@ export class Connection {
       case "bye":
         return this.#closed(frame.code, frame.reason);
       case "reset":
-        this.last = 0;
+        this.#last = NONE;
         this.log = frame.log;
         onFrame(frame);
         return this.#connect();
@@ -158,8 +160,8 @@ export class Connection {
         onFrame(frame);
         return this.#ready();
       case "entries": {
-        const lines = frame.lines.filter((line) => line.seq > this.last);
-        this.last = lines.at(-1)?.seq ?? this.last;
+        const lines = frame.lines.filter((line) => line.seq > this.#last.seq);
+        this.#last = lines.at(-1) ?? this.#last;
         return onFrame({ ...frame, lines });
       }
       case "ack":

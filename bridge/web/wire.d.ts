@@ -34,7 +34,7 @@ export type Who = { role: "visitor" | "assistant" | "staff" | "system"; name?: s
 /** An entry of the log. `at` is an ISO 8601 moment in UTC. */
 export type Line = { seq: Seq; at: string; by: Who; event: ChatEvent; via?: string; key?: string };
 
-export type Person = { id: string; name: string; joined: boolean };
+export type Person = { id: string; name: string; joined: boolean; via?: string };
 export type Trouble = { surface: string; target: Seq; reason: string; retrying: boolean };
 
 /** Fields at their default (empty text, null, empty list) are left out. */
@@ -72,7 +72,9 @@ export type Bye = { t: "bye"; code: number; reason: string };
 export type Outbound =
   | Welcome | Entries | Ack | Refused | Answer | TypingView | Draft | DraftOver | Presence | Reset | Pong | Bye;
 
-export type Hello = { t: "hello"; v?: 1; site?: string; token?: string; cid?: string; after?: Seq; log?: string };
+export type Hello = {
+  t: "hello"; v?: 1; site?: string; token?: string; cid?: string; after?: Seq; log?: string; mark?: string;
+};
 export type Propose = { t: "propose"; key: string; events: ChatEvent[]; floor?: Seq };
 export type Command = { t: "command"; key: string; line: string; floor?: Seq };
 export type Typing = { t: "typing"; on: boolean };

@@ -96,6 +96,18 @@ class Mailer:
                 await self._leave(client)
             return verdict
 
+    async def reach(self) -> Accepted | Trouble:
+        """Connect, encrypt and log in as for a mail, and go."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._patience):
+                await client.connect()
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            return Trouble(_said(error))
+        finally:
+            await self._leave(client)
+        return Accepted()
+
     def _client(self) -> aiosmtplib.SMTP:
         smtp = self._smtp
         return aiosmtplib.SMTP(

@@ -66,8 +66,12 @@ class EmailSurface:
         )  # fmt: skip
 
     async def run(self, inlet: Inlet) -> None:
-        """Until cancelled, mail what was put off or collected once its time has come."""
+        """Nothing comes in by mail."""
         self._dispatch.listen(inlet)
+        await asyncio.get_running_loop().create_future()
+
+    async def rounds(self) -> None:
+        """Until cancelled, mail what was put off or collected once its time has come."""
         while True:
             await self._rounds.once()
             await asyncio.sleep(self._persistence.rounds)

@@ -1,5 +1,6 @@
 """The commands as people run them: real processes, what they print, and how they end."""
 
+import asyncio
 from contextlib import contextmanager
 from http.client import HTTPConnection
 import os
@@ -13,6 +14,7 @@ import sys
 import pytest
 
 from tests.eventually import PATIENCE
+from tests.fakes.smtp import SmtpServer
 
 JOINLINE = Path(sys.executable).with_name("joinline")
 SECRET = "x9Kf02mVbQw7TzLrP4sYh8NdJcEa6GuR"
@@ -75,7 +77,7 @@ def test_check_says_that_all_is_well_and_what_is_odd(good: Path):
     answer = run("check", "--config", good)
     assert answer.returncode == 0
     assert f"{good}: good: 1 site, 0 on the staff list" in answer.stdout
-    assert "note: email: is not set" in answer.stdout
+    assert "note: nobody is told when a chat starts" in answer.stdout
 
 
 def test_check_says_every_fault_on_a_line_of_its_own(good: Path):
@@ -185,3 +187,30 @@ def test_the_demo_says_which_address_is_taken():
         answer = run("demo", "--port", 0, "--shop-port", port, "--mailbox-port", 0)
     assert answer.returncode == 1
     assert f"127.0.0.1:{port} is taken by another program; choose another with --shop-port" in answer.stderr
+
+
+# --- check --live --------------------------------------------------------------------------------
+
+
+def with_mail(path: Path, url: str) -> Path:
+    path.write_text(GOOD + f"email: {{smtp_url: '{url}', from: chat@acme.example}}\n")
+    return path
+
+
+async def test_check_live_asks_the_mail_server_and_sends_nothing(good: Path):
+    async with SmtpServer() as server:
+        answer = await asyncio.to_thread(run, "check", "--live", "--config", with_mail(good, server.url))
+        assert server.connections == 1
+        assert server.received == []
+    assert "email.smtp_url: good: smtp://127.0.0.1:" in answer.stdout
+    assert answer.returncode == 0
+
+
+def test_check_live_says_what_does_not_work_and_how_to_mend_it(good: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    answer = run("check", "--live", "--config", with_mail(good, f"smtp://127.0.0.1:{closed}"))
+    assert answer.returncode == 1
+    assert f"email.smtp_url: wrong: smtp://127.0.0.1:{closed}: " in answer.stdout
+    assert "Check host, port" in answer.stdout
+    assert run("check", "--config", good).returncode == 0, "without --live nothing is contacted"

@@ -12,7 +12,7 @@ import pytest
 from bridge import events as ev
 from bridge import wire
 from bridge.core import CHUNK, RECENT, Batch, Bridge
-from bridge.errors import Refused
+from bridge.errors import Refused, WentBack
 from bridge.events import ConversationId, Entry, Proposal, Staff, StaffId
 from bridge.idle import Patience
 from bridge.session import Feed, Guest
@@ -64,9 +64,9 @@ async def visitor_says(bridge: Bridge, text: str) -> None:
     )
 
 
-async def does(bridge: Bridge, staff: Staff, *events: ev.Event) -> None:
+async def does(bridge: Bridge, staff: Staff, *events: ev.Event, via: str = "web") -> None:
     floor = (await bridge.state(CID)).floor.since
-    await bridge.submit(CID, Proposal(events=events, by=staff, via="web", key=next(KEYS), floor=floor))
+    await bridge.submit(CID, Proposal(events=events, by=staff, via=via, key=next(KEYS), floor=floor))
 
 
 async def collect(bridge: Bridge, after: int, into: list[Entry]) -> None:
@@ -223,6 +223,39 @@ async def test_an_absent_holder_gives_the_floor_back(bridge: Bridge, clock: Cloc
     assert (await by_the_clock(bridge)).count(ev.HandedBack()) == 1
 
 
+async def test_a_holder_who_cannot_be_seen_keeps_the_floor_while_nobody_waits(
+    bridge: Bridge, clock: Clock
+) -> None:
+    """On a chat platform nobody has a connection; only a visitor who waits tells that they are away."""
+    bridge.unseen.add("chat")
+    await visitor_says(bridge, "hello")
+    await does(bridge, DANA, ev.TookOver(), ev.Said(text="hi"), via="chat")
+    await pass_time(bridge, clock, 3 * 3600)
+    assert await by_the_clock(bridge) == []
+    await visitor_says(bridge, "are you there?")
+    await pass_time(bridge, clock, 590)
+    assert (await bridge.state(CID)).holder_name == "Dana"
+    await pass_time(bridge, clock, 30)
+    assert (await bridge.state(CID)).holder_name == "AI assistant"
+    assert (await by_the_clock(bridge)).count(ev.HandedBack()) == 1
+
+
+async def test_on_the_web_the_usual_rule_holds_for_who_was_on_a_chat_platform_before(
+    bridge: Bridge, clock: Clock
+) -> None:
+    bridge.unseen.add("chat")
+    await visitor_says(bridge, "hello")
+    await does(bridge, DANA, ev.TookOver(), via="chat")
+    with bridge.pulse.present(CID, DANA):
+        await pass_time(bridge, clock, 3600)
+        assert (await bridge.state(CID)).holder_name == "Dana", "she can be seen"
+        await does(bridge, DANA, ev.Said(text="now from the web"))
+    await pass_time(bridge, clock, 590)
+    assert (await bridge.state(CID)).holder_name == "Dana"
+    await pass_time(bridge, clock, 30)
+    assert (await bridge.state(CID)).holder_name == "AI assistant", "gone from the web, where she was last"
+
+
 async def test_after_a_restart_a_holder_gets_the_time_to_come_back(bridge: Bridge, clock: Clock) -> None:
     await visitor_says(bridge, "hello")
     await does(bridge, DANA, ev.TookOver(), ev.Said(text="one moment"))
@@ -359,3 +392,32 @@ async def test_a_client_is_told_where_the_past_ends(bridge: Bridge) -> None:
     up_to_date = await again.welcome()
     assert isinstance(up_to_date, wire.Welcome)
     assert not up_to_date.more
+
+
+# --- a store that went back in time --------------------------------------------------------------
+
+
+async def test_a_log_that_went_back_is_begun_anew_by_who_follows(bridge: Bridge) -> None:
+    store = bridge.store
+    assert isinstance(store, MemoryStore)
+    await visitor_says(bridge, "hello")
+    running = asyncio.create_task(bridge.run())
+    following = aclosing(bridge.tail(CID))
+    async with following as tail:
+        await anext(tail)
+        store._logs.pop(CID)
+        with pytest.raises(WentBack):
+            await asyncio.wait_for(anext(tail), 10)
+    running.cancel()
+    assert (await bridge.state(CID)).head == 0
+
+
+async def test_what_is_proposed_to_a_log_that_went_back_is_judged_by_what_is_left(bridge: Bridge) -> None:
+    store = bridge.store
+    assert isinstance(store, MemoryStore)
+    await visitor_says(bridge, "hello")
+    store._logs.pop(CID)
+    on = Proposal(events=(ev.Said(text="on"),), by=ev.Visitor(), via="w", key="on")
+    with pytest.raises(Refused) as refused:
+        await asyncio.wait_for(bridge.submit(CID, on), 10)
+    assert refused.value.code == "not_open"

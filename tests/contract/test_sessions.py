@@ -21,12 +21,12 @@ from bridge.live import Channel
 from bridge.session import Guest
 from bridge.store.memory import MemoryStore
 from bridge.websocket import WebSocketProtocol
-from connectors import website
+from connectors.website import connector as website
 from connectors.website.visitors import cid_of
 from tests.eventually import eventually
 from tests.joining import joining, staff
 from tests.running import SECRET
-import webjoin
+from webjoin import connector as webjoin
 
 ORIGIN = "https://www.acme.example"
 HOST = "192.0.2.7"
@@ -158,7 +158,7 @@ async def test_an_ended_session_is_shown_nothing_more(house: House, token: str) 
     await eventually(lambda: len(call.frames()) >= 2)
     for _ in range(20):
         house.bridge.pulse.publish(cid, OVER)
-    channel(house).end(lambda g: g.cid == cid, 4401, "ended")
+    channel(house).end_all(4401, "ended")
     await call.task
     assert call.frames()[-1] == {"t": "bye", "code": 4401, "reason": "ended"}
     assert len([f for f in call.frames() if f["t"] == "draft_over"]) <= 1
@@ -182,7 +182,7 @@ async def test_a_session_can_be_ended_from_the_moment_it_was_let_in(house: House
         call = Call(house, f"/live/visitor/{kind}", hello(token, 2))
         async with lock:
             await greeted.wait()
-            found.end(lambda _g: True, 4401, "ended")
+            found.end_all(4401, "ended")
             await asyncio.sleep(0)
         found._greet = greet
         await asyncio.wait_for(call.task, 5)

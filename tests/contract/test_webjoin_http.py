@@ -14,7 +14,7 @@ from bridge.links import MAX_SESSIONS
 from tests.callers import Caller, live, token
 from tests.eventually import eventually
 from tests.joining import Joining, joining, staff
-import webjoin
+from webjoin import connector as webjoin
 
 
 @pytest.fixture

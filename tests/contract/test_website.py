@@ -18,7 +18,7 @@ from bridge.errors import FrameError
 from bridge.events import ConversationId, Proposal
 from bridge.house import House
 from bridge.store.memory import MemoryStore
-from connectors import website
+from connectors.website import connector as website
 from connectors.website.visitors import Visitors, cid_of, new_token
 from tests.running import SECRET
 
@@ -101,6 +101,7 @@ async def test_an_unknown_site_is_a_constant_answer(http: httpx2.AsyncClient) ->
         ("acme", new_token() + "x", SHOP, False),
         ("acme", "é" * 43, SHOP, False),
     ],
+    ids=["its shop", "our page", "elsewhere", "no origin", "no site", "short", "long", "not ASCII"],
 )
 async def test_a_visitor_is_let_in_from_the_right_page_with_a_token(
     house: House, site: str, token: str, origin: str | None, *, good: bool

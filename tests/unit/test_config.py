@@ -250,10 +250,10 @@ def test_an_alias_that_holds_itself_is_refused():
         ("server: {trusted_proxies: ['*']}", 'trusted_proxies[0]: "*" is no address or network such as'),
         ("limits: {sockets: 0}", "limits.sockets: must be at least 1, got 0"),
         ("links: {days: 400}", "links.days: must be at most 365, got 400"),
-        ("store: postgres://x", 'store: expected sqlite:///joinline.db or memory://, got "postgres://x"'),
+        ("store: postgres://x", 'store: expected sqlite:///joinline.db, memory://, redis://, redis+sentinel:// or redis+cluster://, got "postgres://x"'),
         ("assistant: {}", "assistant.kind: is needed: one of none, knowledge, openai"),
         ("assistant: {kind: knowledge, knowledge: /nope}", "assistant.knowledge: there is no folder /nope"),
-        ("assistant: {kind: openai, base_url: 'https://u:p@h', model: m}", "the key belongs in api_key"),
+        ("assistant: {kind: openai, base_url: 'https://u:p@h', model: m}", "a key has a setting of its own"),
         ("assistant: {kind: none, model: m}", "assistant.model: there is no such key; known here: kind"),
         ("email: {smtp_url: mail.example.com, from: a@b.example}", "email.smtp_url: must begin with smtp+starttls://"),
         ("email: {smtp_url: 'smtp://u@h', from: a@b.example}", "email.smtp_url: user and password go together"),
@@ -299,8 +299,8 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 
 def test_what_is_allowed_but_hardly_meant_is_noted():
     assert parse(GOOD).notes() == [
-        "email: is not set, so nobody is told when a chat starts",
         "assistant: is none, so nobody but people answers",
+        "nobody is told when a chat starts: set email, or a chat platform of your team",
     ]
     notes = parse(
         GOOD.replace("https://chat", "http://chat").replace(", staff: [sales, [sales, support]]", "")
@@ -308,8 +308,53 @@ def test_what_is_allowed_but_hardly_meant_is_noted():
     ).notes()
     assert [note.partition(":")[0] for note in notes] == [
         "base_url",
-        "email.smtp_url",
         "assistant",
         "store",
+        "email.smtp_url",
         "sites.acme.staff",
     ]
+
+
+# --- the chat platforms --------------------------------------------------------------------------
+
+SLACK = "slack: {bot_token: xoxb-1, app_token: xapp-1, channel: C0123456789}"
+TELEGRAM = "telegram: {token: '123456:abcdefghijkl', chat: -1001234567890}"
+
+
+def test_a_platform_is_asked_for_by_its_section():
+    config = parse(GOOD + SLACK)
+    assert config.slack.staff == ("channel-members",)
+    assert config.slack.on_duty == (("here",),)
+    assert config.telegram is None
+    assert "nobody is told" not in str(config.notes())
+    assert parse(GOOD + TELEGRAM).telegram.staff == ("members",)
+
+
+def test_ids_of_a_platform_are_texts_and_groups():
+    telegram = parse(
+        GOOD + "telegram: {token: '123456:abcdefghijkl', chat: -1, staff: [7, 8], on_duty: [7, [8, 9]]}"
+    ).telegram
+    assert telegram.staff == ("7", "8")
+    assert telegram.on_duty == (("7",), ("8", "9"))
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("slack: {bot_token: xoxp-7, app_token: xapp-1, channel: C012}", "slack.bot_token: begins with xoxb-; this is something else"),
+        ("slack: {bot_token: xoxb-1, channel: C012}", "slack: needs one of app_token, for Socket Mode, and signing_secret, for HTTP events"),
+        ("slack: {bot_token: xoxb-1, app_token: xapp-1, signing_secret: s, channel: C012}", "slack: needs one of app_token"),
+        ("slack: {bot_token: xoxb-1, app_token: xapp-1, channel: general}", "slack.channel: expected a channel's id such as C0123456789, got \"general\""),
+        ("slack: {bot_token: xoxb-1, app_token: xapp-1, channel: C012, staff: all}", 'slack.staff: expected a list, or channel-members, got "all"'),
+        ("slack: {bot_token: xoxb-1, app_token: xapp-1, channel: C012, on_duty: [[team]]}", "slack.on_duty[0][0]: expected a member's or user group's id, here or channel, got \"team\""),
+        ("telegram: {token: 123456-abcdefghijkl, chat: -1}", "telegram.token: expected a bot's token such as 123456:AbC..., got a value that is not shown"),
+        ("telegram: {token: '123456:abcdefghijkl', chat: 5}", "telegram.chat: must be less than 0, got 5"),
+        ("telegram: {token: '123456:abcdefghijkl', chat: -5, mode: webhook}", "telegram: webhook_secret and mode: webhook go together"),
+        ("telegram: {token: '123456:abcdefghijkl', chat: -5, staff: [dana]}", 'telegram.staff[0]: expected a user\'s id, got "dana"'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_platform_is_said_in_place(section: str, fault: str):
+    with pytest.raises(ConfigError) as refused:
+        parse(GOOD + section)
+    assert fault in str(refused.value)
+    assert "123456-abc" not in str(refused.value)

@@ -64,7 +64,7 @@ def test_the_floor_goes_from_hand_to_hand():
 def test_a_takeover_brings_its_author_into_the_room():
     story = Story()
     story.propose(ANN, ev.TookOver())
-    assert story.state.people[ANN.id] == Person(id=ANN.id, name="Ann", joined=True)
+    assert story.state.people[ANN.id] == Person(id=ANN.id, name="Ann", joined=True, via="test")
 
 
 def test_the_holder_keeps_the_fence_under_a_new_name():

@@ -22,14 +22,22 @@ class Clock:
     """Lets time pass over a story, and lets what falls due happen."""
 
     def __init__(
-        self, story: Story, *, absent_since: datetime | None = None, patience: Patience = PATIENCE
+        self,
+        story: Story,
+        *,
+        absent_since: datetime | None = None,
+        patience: Patience = PATIENCE,
+        unseen: bool = False,
     ) -> None:
         self.story = story
+        self.unseen = unseen
         self.absent_since = absent_since
         self.patience = patience
 
     def timers(self) -> list[idle.Timer]:
-        return idle.timers(self.story.state, patience=self.patience, absent_since=self.absent_since)
+        return idle.timers(
+            self.story.state, patience=self.patience, absent_since=self.absent_since, unseen=self.unseen
+        )
 
     def pass_(self, seconds: float) -> list[str]:
         """Step by step, as a warden would; what entered the log, and when after the start."""
@@ -232,13 +240,14 @@ def test_what_is_overdue_is_looked_at_soon_and_never_in_the_past():
     assert again == late + timedelta(seconds=PATIENCE.look)
 
 
-@given(attempts(), st.booleans())
-def test_time_alone_comes_to_rest(made: list[Attempt], absent: bool):
+@given(attempts(), st.booleans(), st.booleans())
+def test_time_alone_comes_to_rest(made: list[Attempt], absent: bool, unseen: bool):
     """Whatever happened before: the clock's proposals are admitted, never repeat, and end in a close."""
     state = folded(log_of(made)) if log_of(made) else Story().state
     now = state.last_at or START
     for _ in range(20):
-        timers = idle.timers(state, patience=PATIENCE, absent_since=START if absent else None)
+        since = START if absent and not unseen else None
+        timers = idle.timers(state, patience=PATIENCE, absent_since=since, unseen=unseen)
         now = max([now, *sorted(t.at for t in timers)[:1]])
         proposals = idle.due(timers, now)
         if not proposals:
@@ -249,6 +258,43 @@ def test_time_alone_comes_to_rest(made: list[Attempt], absent: bool):
             assert entry.by == SYSTEM
             state = fold(state, entry)
     assert state.closed
+
+
+def test_an_unseen_holder_keeps_the_floor_while_nobody_waits():
+    story = held()
+    clock = Clock(story, unseen=True)
+    assert clock.pass_(20 * PATIENCE.hand_back) == []
+    assert story.state.floor.holder == ANN
+
+
+def test_an_unseen_holder_who_lets_the_visitor_wait_gives_the_floor_back():
+    story = held(owed=True)
+    clock = Clock(story, unseen=True)
+    assert clock.pass_(PATIENCE.reply - 5) == []
+    happened = clock.pass_(PATIENCE.hand_back - PATIENCE.reply)
+    assert happened[0] == "HelpWanted0"
+    assert "HandedBack" not in happened
+    assert clock.pass_(15)[0] == "HandedBack"
+    assert story.state.floor.holder == ASSISTANT
+
+
+def test_an_unseen_holder_who_does_anything_gets_the_time_anew():
+    story = held(owed=True)
+    clock = Clock(story, unseen=True)
+    clock.pass_(PATIENCE.hand_back - 30)
+    story.propose(ANN, ev.Noted(text="I am looking into it"))
+    assert "HandedBack" not in clock.pass_(PATIENCE.hand_back - 30)
+    assert "HandedBack" in clock.pass_(60)
+
+
+def test_an_unseen_holders_answer_ends_the_wait():
+    story = held(owed=True)
+    clock = Clock(story, unseen=True)
+    clock.pass_(PATIENCE.hand_back - 30)
+    story.propose(ANN, ev.Said(text="here"))
+    assert clock.pass_(20 * PATIENCE.hand_back) == []
+    story.propose(VISITOR, ev.Said(text="thanks; one more thing"))
+    assert "HandedBack" not in clock.pass_(PATIENCE.hand_back - 30), "the wait begins with the new question"
 
 
 def test_a_ladder_of_one_rung_ends_with_it():

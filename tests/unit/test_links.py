@@ -9,6 +9,7 @@ import pytest
 
 from bridge.events import ConversationId, Staff, StaffId
 from bridge.links import MAX_SESSIONS, SESSION_LIVES, Link, Links, fingerprint
+from bridge.store import Record
 from bridge.store.memory import MemoryStore
 from tests.logs import ANN, START
 
@@ -160,6 +161,35 @@ async def test_three_sessions_live_when_all_begin_at_once(house: House):
     alive = [b for b in begun if await house.links.session(b.token) is not None]
     assert len(alive) == len(await house.links.sessions(mark)) == MAX_SESSIONS
     assert len({digest for b in begun for digest in b.ended}) == 5
+
+
+async def test_three_sessions_live_when_all_begin_at_once_in_many_processes(house: House):
+    """Each of them stops between any two steps."""
+    token = await house.mint()
+    mark, link = await house.found(token)
+    scan = house.store.scan
+
+    async def slow(space: str, prefix: str = "") -> list[Record]:
+        await asyncio.sleep(0)
+        found = await scan(space, prefix)
+        await asyncio.sleep(0)
+        return found
+
+    house.store.scan = slow  # type: ignore[method-assign]
+    begun = await asyncio.gather(*(house.links.begin(mark, link, ANN) for _ in range(8)))
+    alive = [b for b in begun if await house.links.session(b.token) is not None]
+    assert len(alive) == len(await house.links.sessions(mark)) == MAX_SESSIONS
+    assert len({digest for b in begun for digest in b.ended}) == 5
+
+
+async def test_who_begins_last_stays_though_the_clock_was_put_back(house: House):
+    token = await house.mint()
+    tokens = [await house.begin(token) for _ in range(MAX_SESSIONS)]
+    house.now -= timedelta(hours=1)
+    tokens.append(await house.begin(token))
+    tokens.append(await house.begin(token))
+    alive = [await house.links.session(t) is not None for t in tokens]
+    assert alive == [False, False, True, True, True]
 
 
 async def test_a_session_expires(house: House):

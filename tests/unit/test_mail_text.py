@@ -25,6 +25,10 @@ from connectors.text import address, mail_html, plain, shorten, visible
         ("![cat](https://a.test/c.png)", "cat (https://a.test/c.png)", "<p>cat (https://a.test/c.png)</p>\n"),
         ("[x](javascript:alert(1))", "[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>\n"),
         ("[x](ftp://a.test)", "x", "<p>x</p>\n"),
+        ("1) a\n2) b", "1) a\n2) b", "<ol><li>a</li>\n<li>b</li>\n</ol>\n"),
+        ("-\n- b", "- \n- b", "<ul><li></li>\n<li>b</li>\n</ul>\n"),
+        ("```\na\n\n\n\nb\n```\nc", "a\n\n\n\nb\n\nc", "<pre>a\n\n\n\nb\n</pre>\n<p>c</p>\n"),
+        ("a&#8238;b&#10;&#10;c", "ab  c", "<p>ab  c</p>\n"),
     ],
 )
 def test_what_it_knows(markdown: str, text: str, html: str) -> None:
@@ -87,3 +91,4 @@ def test_shorten_cuts_at_a_blank_and_never_over() -> None:
 
 def test_visible_keeps_lines_and_drops_what_turns_them() -> None:
     assert visible("a\r\nb\rc\td\x00\u202ee\ud800") == "a\nb\nc\tde"
+    assert visible("a\u2028b\u2029c\u061cd") == "a\nb\ncd"
