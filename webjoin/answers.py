@@ -30,9 +30,12 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Problem(Exception):
-    """An answer other than 200: `code` is for the page, `message` for a person."""
+    """An answer other than 200: `code` is for the page, `message` for a person.
 
-    def __init__(self, status: int, code: str, message: str, *, email: str = "") -> None:
+    `email`: where the link was sent to; empty for one that was handed out in a chat.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, email: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -41,7 +44,7 @@ class Problem(Exception):
 
     def response(self) -> Response:
         said = {"code": self.code, "message": self.message}
-        if self.email:
+        if self.email is not None:
             said["email"] = self.email
         return answer({"error": said}, status=self.status)
 

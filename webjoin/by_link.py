@@ -8,12 +8,15 @@ from starlette.background import BackgroundTask
 from bridge.errors import Refused
 from bridge.limits import Rate
 from bridge.links import SESSION_LIVES, Link, fingerprint
+from bridge.session import Ending
 from webjoin.answers import Body, Problem, answer, read, unknown
 from webjoin.invitation import Desk, Renew, masked
 from webjoin.joining import join
 
 log = logging.getLogger(__name__)
 
+# Counted in each process: the calls are limited to spare that process, not the visitor or the log, and what
+# is renewed goes to the link's own recipient alone.
 CALLS = (120, 60.0)  # calls from one address, in so many seconds
 RENEWALS = (2, 3600.0)  # new links for one expired link
 
@@ -55,7 +58,7 @@ class ByLink:
         except Problem:  # turned off in the meantime, perhaps before the session was there to be found
             await desk.links.end(fingerprint(begun.token))
             raise
-        desk.end(lambda g: g.session in begun.ended, 4401, "replaced")
+        desk.end(Ending(sessions=begun.ended, code=4401, reason="replaced"))
         response = answer(await desk.invitation(link, name=staff.name, staff=staff.id))
         desk.set_cookie(response, link.cid, begun.token, max_age=int(SESSION_LIVES.total_seconds()))
         return response

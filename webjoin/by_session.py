@@ -11,6 +11,7 @@ from bridge.errors import Refused
 from bridge.events import Proposal
 from bridge.limits import Rate
 from bridge.links import Link, Session, fingerprint
+from bridge.session import Ending as Gone
 from bridge.session import current
 from webjoin.answers import Body, Problem, answer, read, unknown
 from webjoin.guests import cookie_of
@@ -65,7 +66,7 @@ class BySession:
         digest, session, _ = await self._session(request, body.cid)
         if body.id in dict(await self._desk.links.sessions(session.link)):
             await self._desk.links.end(body.id)
-            self._desk.end(lambda g: g.session == body.id, 4401, "ended")
+            self._desk.end(Gone(sessions=(body.id,), code=4401, reason="ended"))
         return answer({"sessions": await self._listed(digest, session)})
 
     async def off(self, request: Request) -> Response:
@@ -73,8 +74,8 @@ class BySession:
         body = await read(request, ByCid)
         _, session, _ = await self._session(request, body.cid)
         await self._desk.links.revoke(session.link)
-        self._desk.end(lambda g: g.link == session.link and g.session != "", 4401, "revoked")
-        self._desk.end(lambda g: g.link == session.link and g.session == "", 4410, "revoked")
+        self._desk.end(Gone(link=session.link, code=4401, reason="revoked"))
+        self._desk.end(Gone(link=session.link, previews=True, code=4410, reason="revoked"))
         return self._forgotten(body.cid)
 
     async def leave(self, request: Request) -> Response:
@@ -85,7 +86,7 @@ class BySession:
         if all(s.staff.id != session.staff.id for s in others):
             await self._leave(digest, session)
         await self._desk.links.end(digest)
-        self._desk.end(lambda g: g.session == digest, 4401, "left")
+        self._desk.end(Gone(sessions=(digest,), code=4401, reason="left"))
         return self._forgotten(body.cid)
 
     async def _leave(self, digest: str, session: Session) -> None:

@@ -9,6 +9,7 @@ from bridge.errors import FrameError
 from bridge.events import ConversationId
 from bridge.links import Links, fingerprint
 from bridge.session import Guest
+from bridge.store import Store
 from webjoin.page import origin_of
 
 _CID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -26,8 +27,9 @@ def cookie_of(connection: HTTPConnection, cid: str) -> str:
 class Guests:
     """The staff channel's doorkeeper."""
 
-    def __init__(self, *, links: Links, base_url: str) -> None:
+    def __init__(self, *, links: Links, store: Store, base_url: str) -> None:
         self._links = links
+        self._store = store
         self._origin = origin_of(base_url)
 
     def allows(self, origin: str | None, _connection: HTTPConnection) -> bool:
@@ -36,7 +38,7 @@ class Guests:
 
     async def greet(self, hello: wire.Hello, connection: HTTPConnection) -> Guest:
         """Raises `FrameError`: 4410 for a link that opens no more, 4401 for an ended session, else 4404."""
-        return await (self._preview(hello.token) if hello.token else self._session(hello.cid, connection))
+        return await (self._preview(hello.token) if hello.token else self._session(hello, connection))
 
     async def _preview(self, token: str) -> Guest:
         found = await self._links.find(token)
@@ -48,13 +50,15 @@ class Guests:
             raise FrameError(4410, state)
         return Guest(cid=link.cid, audience="staff", by=None, via="web", link=mark)
 
-    async def _session(self, cid: str, connection: HTTPConnection) -> Guest:
+    async def _session(self, hello: wire.Hello, connection: HTTPConnection) -> Guest:
+        cid = hello.cid
         token = cookie_of(connection, cid)
         if not token:
             raise FrameError(4404, "unknown")
         session = await self._links.session(token)
         if session is None or session.cid != cid:
-            raise FrameError(4401, "ended")
+            lost = hello.log not in ("", self._store.log_id)
+            raise FrameError(4401, "lost" if lost else "ended")
         return Guest(
             cid=ConversationId(cid),
             audience="staff",

@@ -11,12 +11,12 @@ from bridge import commands
 from bridge.core import Bridge
 from bridge.events import ConversationId
 from bridge.links import Link, Links
-from bridge.session import Guest
+from bridge.session import Ending
 from bridge.wire import View, view
 from webjoin.guests import cookie_name
 
 Renew = Callable[[Link], Awaitable[None]]  # sends a new link to the old one's recipient
-End = Callable[[Callable[[Guest], bool], int, str], None]  # ends live sessions
+End = Callable[[Ending], None]  # ends live sessions
 
 
 class Site(Protocol):
@@ -54,7 +54,9 @@ class Invitation(Struct, frozen=True, kw_only=True):
 
 
 def masked(email: str) -> str:
-    """Enough of an address for its owner to recognise: "d...@acme.com"."""
+    """Enough of an address for its owner to recognise: "d...@acme.com"; empty where there is none."""
+    if not email:
+        return ""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}...@{domain}"
 

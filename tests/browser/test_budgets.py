@@ -17,6 +17,8 @@ from tests.eventually import eventually
 from tests.fakes.smtp import SmtpServer
 from tests.running import free_port, running, website
 
+pytestmark = pytest.mark.timed
+
 THROTTLE = 4  # times slower than this machine's processor
 MODEST_PHONE = {"width": 412, "height": 823}
 ROUNDS = 6  # at most; a noisy machine only ever adds, so the least of the rounds is the cost

@@ -1,7 +1,7 @@
 // Before joining, in place of the composer: what Join means, a name, and who the link was sent to.
 import { ask } from "./api.js";
 import { el, put } from "./dom.js";
-import { names } from "./floor.js";
+import { names, whence } from "./floor.js";
 import { recall } from "./session.js";
 
 const device = () => localStorage;
@@ -27,7 +27,7 @@ export class Doorway {
       el("label", { for: "name", text: "Your name" }), this.input, this.button,
     );
     this.node = el("section", { css: "doorway", "aria-label": "Join" },
-      this.text, this.form, this.error, el("p", { css: "soft", text: `Link sent to ${model.invitation.email}` }));
+      this.text, this.form, this.error, el("p", { css: "soft", text: `Link ${whence(model.invitation.email)}` }));
     model.on(["state"], () => this.draw());
     this.draw();
   }

@@ -27,6 +27,11 @@ export function names(view) {
     : { title: "Visitor", subject: "The visitor", object: "the visitor" };
 }
 
+/** How the link came to its owner. @param {string} email masked; empty for a link that was handed out in a chat */
+export function whence(email) {
+  return email ? `sent to ${email}` : "from your team's chat";
+}
+
 /** @param {number} seconds */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));

@@ -3,6 +3,9 @@
 /** @typedef {import("./page").Kind} Kind */
 /** @typedef {import("./page").Line} Line */
 
+const COMES_BACK = 4000; // milliseconds that the visitor's browser is given to send again what was lost
+const UNSEEN = ["Opened", "Identified", "Undelivered"]; // worth no word when they are lost
+
 export class Model {
   /** @param {import("./page").Invitation} invitation */
   constructor(invitation) {
@@ -27,6 +30,9 @@ export class Model {
     this.loaded = false;
     this.leaving = false;
     this.anew = false; // the log began anew: its state is taken even if it stands lower
+    /** @type {Line[] | null} what was shown before it did, until it is known what of it is missing */
+    this.past = null;
+    this.comesBack = 0;
     this.skew = Date.parse(invitation.now) - Date.now();
     /** @type {Map<string, number>} when a colleague's connection was last seen to go */
     this.goneAt = new Map();
@@ -67,9 +73,11 @@ export class Model {
       case "welcome":
         if (frame.you.id) this.me = frame.you.id;
         if (frame.you.name) this.name = frame.you.name;
-        return this.#see(frame.state);
+        this.#see(frame.state);
+        return this.#caughtUp(frame);
       case "entries":
-        return this.#entries(frame.lines, frame.state);
+        this.#entries(frame.lines, frame.state);
+        return this.#caughtUp(frame);
       case "draft":
         return this.#stream(frame);
       case "draft_over":
@@ -80,8 +88,12 @@ export class Model {
       case "people":
         return this.#people(frame);
       case "reset":
+        clearTimeout(this.comesBack);
+        this.comesBack = 0;
+        this.past ??= this.lines;
         this.lines = [];
         this.anew = true;
+        this.loaded = false;
         this.#drop();
         return this.tell("reset");
     }
@@ -107,6 +119,26 @@ export class Model {
     this.#see(view, before);
     this.tell("draft");
     this.tell("sending");
+  }
+
+  /** All that a log which began anew has is here. @param {{ more?: boolean }} frame */
+  #caughtUp({ more }) {
+    if (!this.past || more || this.comesBack) return;
+    this.loaded = true;
+    if (this.#missing().some(({ by }) => by.role !== "visitor")) this.#tellLost();
+    else this.comesBack = setTimeout(() => this.#tellLost(), COMES_BACK);
+  }
+
+  #missing() {
+    const has = new Set(this.lines.map(identity));
+    return (this.past ?? []).filter((line) => !UNSEEN.includes(line.event.type) && !has.has(identity(line)));
+  }
+
+  #tellLost() {
+    const lost = this.#missing().length > 0;
+    this.past = null;
+    this.comesBack = 0;
+    if (lost) this.tell("lost");
   }
 
   /** @param {import("./page").View} view */
@@ -160,10 +192,21 @@ export class Model {
     this.tell("people");
   }
 
+  /** The chat platform on which somebody takes part, where nobody sees them come and go. @param {string} id */
+  elsewhere(id) {
+    const via = this.view?.people?.find((p) => p.id === id)?.via;
+    return via && via !== "web" ? via : "";
+  }
+
   /** Whether whoever holds the floor is connected. @returns {"" | "reconnecting" | "away"} */
   holderAway() {
     const id = this.view?.holder_id;
-    if (!id || id === this.me || this.here.some((p) => p.id === id)) return "";
+    if (!id || id === this.me || this.here.some((p) => p.id === id) || this.elsewhere(id)) return "";
     return Date.now() - (this.goneAt.get(id) ?? 0) < 30_000 ? "reconnecting" : "away";
   }
+}
+
+/** What stays the same when an entry is sent again. @param {Line} line */
+function identity({ by, key }) {
+  return `${by.role} ${by.id} ${key}`;
 }

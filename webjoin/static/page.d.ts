@@ -28,7 +28,7 @@ export type Outcome =
 
 export type Connected = "idle" | "connecting" | "online" | "reconnecting" | "offline";
 
-export type Kind = "lines" | "state" | "people" | "draft" | "typing" | "connection" | "sending" | "reset";
+export type Kind = "lines" | "state" | "people" | "draft" | "typing" | "connection" | "sending" | "reset" | "lost";
 
 export type Speaker = "visitor" | "assistant" | "staff";
 

@@ -9,6 +9,7 @@ import { button, el, icon } from "./dom.js";
 import { names } from "./floor.js";
 import { Log } from "./log.js";
 import { Menu } from "./menu.js";
+import { Restored } from "./restored.js";
 import { Side } from "./side.js";
 import { Status } from "./status.js";
 import { shortcuts, watchKeys } from "./keys.js";
@@ -42,7 +43,7 @@ export class Room {
     this.menu = this.#menu();
     const top = el("header", { css: "top" }, this.title, this.status.node,
       el("div", { css: "tools" }, this.notify, this.sound, this.menu.node));
-    const talk = el("main", { css: "talk" }, this.log.node, this.writing.node);
+    const talk = el("main", { css: "talk" }, new Restored(model).node, this.log.node, this.writing.node);
     this.node = el("div", { id: "app", css: "room" }, top, this.banner.node, talk, this.status.toast);
     this.#place();
     wide.addEventListener("change", () => this.#place());

@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { button, el } from "./dom.js";
 import { surface } from "./events.js";
+import { whence } from "./floor.js";
 import { initials } from "./log.js";
 import { day, hour, hourIn, language } from "./moments.js";
 
@@ -26,7 +27,7 @@ export class Side {
     this.delivery = part("Delivery", "section", this.troubles);
     this.sessions = el("ul", { css: "sessions", "aria-label": "Signed in" }, el("li", { text: "This browser" }));
     this.link = part("Your link", "section",
-      el("p", { css: "soft", text: `Sent to ${model.invitation.email}` }), this.sessions,
+      el("p", { css: "soft", text: `It was ${whence(model.invitation.email)}` }), this.sessions,
       el("div", { css: "link-actions" },
         button("Leave", () => control.leave(), { css: "small" }),
         button("Turn off this link", () => control.turnOff(), { css: "small danger-text" })));
@@ -46,9 +47,11 @@ export class Side {
     const away = (view?.people ?? []).filter((p) => p.joined && !here.some((h) => h.id === p.id)).map((p) => ({ ...p, away: true }));
     const rows = [...here, ...away].map((person) => {
       const own = person.id === model.me;
-      const does = person.id === view?.holder_id ? "answering" : person.away ? "away" : "observing";
-      const doing = model.typing.has(person.id) ? "typing…" : does;
-      return el("li", { css: person.away ? "away" : "" },
+      const elsewhere = person.away && model.elsewhere(person.id), away = person.away && !elsewhere;
+      const does = person.id === view?.holder_id ? "answering" : away ? "away" : "observing";
+      const where = elsewhere ? ` in ${surface(elsewhere)}` : "";
+      const doing = model.typing.has(person.id) ? "typing…" : does + where;
+      return el("li", { css: away ? "away" : "" },
         el("span", { css: "mark staff", "aria-hidden": "true", text: initials(person.name) }),
         el("span", { css: "person" }, el("span", { dir: "auto", text: person.name }), own && el("span", { css: "soft", text: " (you)" }),
           el("span", { css: "soft doing", text: doing })),

@@ -40,7 +40,7 @@ function open(invitation, by) {
   session?.close();
   session = new Session(model, by, (code, reason) => end(code, reason, by));
   const token = "token" in by ? by.token : "";
-  const gone = (/** @type {string} */ kind, email = "") => {
+  const gone = (/** @type {string} */ kind, /** @type {string | undefined} */ email) => {
     session?.close();
     forget(invitation.cid);
     closed(kind, { token, email });
@@ -63,12 +63,12 @@ function joined(invitation) {
 
 /** @param {number} code @param {string} reason @param {Credential} by */
 function end(code, reason, by) {
-  if (!("token" in by)) forget(by.cid);
+  if (!("token" in by) && reason !== "lost") forget(by.cid);
   if (code === 4401) return closed(reason in SIGNED_OUT ? reason : "ended");
   closed(code === 4410 ? reason : code === 4403 ? "origin" : "unknown", "token" in by ? by : {});
 }
 
-const SIGNED_OUT = { revoked: 1, replaced: 1, left: 1 };
+const SIGNED_OUT = { revoked: 1, replaced: 1, left: 1, lost: 1 };
 
 /** @param {string} cid */
 function forget(cid) {

@@ -19,16 +19,17 @@ export class Chat {
   outbox;
   /** @type {Connection | null} */ #connection = null;
   #listeners = {}; // by name
-  #memory;
-  #options;
-  #welcomed = false;
-  #history = false; // what comes is not news
+  memory;
+  options;
+  welcomed = false;
+  history = false; // what comes is not news
   #behind = false; // what was missed has not all come
+  /** @type {Line[] | null | undefined} */ anew = null; // lines of a log that began anew
 
   /** @param {{ base: string, site: string, memory: Memory, opening: () => ChatEvent, introduction: () => ChatEvent[] }} options */
   constructor(options) {
-    this.#options = options;
-    this.#memory = options.memory;
+    this.options = options;
+    this.memory = options.memory;
     this.outbox = this.#outbox();
   }
 
@@ -39,7 +40,7 @@ export class Chat {
   }
 
   get begun() {
-    return this.#memory.value.token !== "";
+    return this.memory.value.token !== "";
   }
 
   get over() {
@@ -80,7 +81,8 @@ export class Chat {
   leave(forget = true) {
     this.#connection?.close();
     this.#connection = null;
-    if (forget) this.#memory.forget();
+    if (forget) this.memory.forget();
+    this.outbox.hold();
     this.outbox = this.#outbox();
     this.#empty();
     this.#status("idle");
@@ -89,79 +91,91 @@ export class Chat {
   /** @param {ChatEvent[]} events */
   #post(events) {
     const onTheWay = [...this.outbox.items.values()].some((item) => item.delivery !== "failed");
-    const opened = this.view.head > 0 || onTheWay || (this.begun && !this.#welcomed);
-    if (!this.begun) this.#memory.begin(random(32));
-    const { opening, introduction } = this.#options;
+    const opened = this.view.head > 0 || onTheWay || (this.begun && !this.welcomed);
+    if (!this.begun) this.memory.begin(random(32));
+    const { opening, introduction } = this.options;
     return this.outbox.post(opened ? events : [opening(), ...events, ...introduction()]);
   }
 
   #connect() {
     if (this.#connection) return this.#connection;
-    const { base, site } = this.#options;
+    const { base, site } = this.options;
     this.#connection = new Connection({
       url: `${base}live/visitor`,
-      hello: () => ({ t: "hello", site, token: this.#memory.value.token }),
-      onFrame: (frame) => this.#frame(frame),
+      hello: () => ({ t: "hello", site, token: this.memory.value.token }),
+      onFrame: (frame) => this.frame(frame),
       onStatus: (status, seconds) => this.#status(status, seconds),
-      onEnd: (code) => this.#tell("over", code),
+      onEnd: (code) => this.emit("over", code),
     });
     this.#connection.open();
     return this.#connection;
   }
 
   #outbox() {
-    return new Outbox(this.#memory, {
+    return new Outbox(this.memory, {
       request: (frame) => this.#connect().request(frame),
       withdraw: (key) => this.#connection?.withdraw(key),
-      opening: this.#options.opening,
-      changed: (item) => this.#tell("item", item),
-      refused: (item) => this.#tell("problem", item.error),
+      opening: this.options.opening,
+      changed: (item) => this.emit("item", item),
+      refused: (item) => this.emit("problem", item.error),
     });
   }
 
   /** @param {Outbound} frame */
-  #frame(frame) {
+  frame(frame) {
+    if (frame.t === "reset") {
+      this.anew = [];
+      this.#withdraw("", true);
+      return this.outbox.hold();
+    }
+    const { anew } = this;
+    if (anew) return void import("./again.js").then(({ gather }) => gather(this, anew, frame), () => this.#restart(anew));
     switch (frame.t) {
       case "welcome":
-        this.#welcomed = true;
-        this.#history = this.lines.length === 0;
+        this.welcomed = true;
+        this.history = this.lines.length === 0;
         this.#look(frame.state);
-        return this.#catchUp(frame);
+        return this.catchUp(frame);
       case "entries":
-        for (const line of frame.lines) this.#line(line);
-        if (this.#behind) return this.#catchUp(frame);
+        for (const line of frame.lines) this.line(line);
+        if (this.#behind) return this.catchUp(frame);
         return this.#look(frame.state);
       case "draft":
-        if (this.running.add(frame, this.view.since)) this.#tell("draft", this.running.text, "");
+        if (this.running.add(frame, this.view.since)) this.emit("draft", this.running.text, "");
         return;
       case "draft_over":
         return this.#draftOver(frame);
       case "typing":
-        return this.#tell("typing", frame.on && frame.who.role === "staff" ? (frame.who.name ?? "") : "");
-      case "reset":
-        return this.#empty();
+        return this.emit("typing", frame.on && frame.who.role === "staff" ? (frame.who.name ?? "") : "");
     }
   }
 
-  /** What was missed comes in with states of its time: the newest is shown, at the end, and nothing flickers. @param {Welcome | Entries} frame */
-  #catchUp({ state, more }) {
+  /** @param {Line[]} anew */
+  #restart(anew) {
+    if (this.anew !== anew) return;
+    this.leave(false);
+    this.resume();
+  }
+
+  /** What was missed brings the states of its time: only the newest is shown. @param {Welcome | Entries} frame */
+  catchUp({ state, more }) {
     this.#behind = !!more;
     if (more) return;
-    this.#history = false;
+    this.history = false;
     this.#look(state);
-    this.#tell("ready");
+    this.emit("ready");
   }
 
   /** @param {Line} line */
-  #line(line) {
+  line(line) {
     const { event, by } = line;
     const said = event.type === "Said";
     const item = said && by.role === "visitor" ? this.outbox.settle(line.key) : undefined;
     if (said && by.role === "assistant") this.#withdraw("");
     if (event.type === "TookOver") this.#withdraw("interrupted");
     this.lines.push(line);
-    this.#tell("line", line, !this.#history || !!item, item);
-    if (by.role === "staff") this.#tell("typing", "");
+    this.emit("line", line, item ? !item.again : !this.history, item);
+    if (by.role === "staff") this.emit("typing", "");
   }
 
   /** @param {View} view */
@@ -169,7 +183,7 @@ export class Chat {
     const before = this.view;
     this.view = view;
     if (this.running.outdated(view.since)) this.#withdraw("interrupted");
-    this.#tell("view", view, before);
+    this.emit("view", view, before);
   }
 
   /** @param {DraftOver} frame */
@@ -185,27 +199,28 @@ export class Chat {
   #withdraw(why, anew) {
     const shown = this.running.shown;
     this.running.clear(anew);
-    if (shown || why === "failed") this.#tell("draft", null, why);
+    if (shown || why === "failed") this.emit("draft", null, why);
   }
 
   /** @param {Status} status @param {number} [seconds] */
   #status(status, seconds) {
     this.status = status;
     this.outbox.follow(status);
-    this.#tell("status", status, seconds);
+    this.emit("status", status, seconds);
   }
 
   #empty() {
     this.lines = [];
     this.view = NEW;
     this.running = new Running();
-    this.#welcomed = false;
+    this.welcomed = false;
     this.#behind = false;
-    this.#tell("reset");
+    this.anew = undefined;
+    this.emit("reset");
   }
 
   /** @template {keyof ChatTells} T @param {T} name @param {ChatTells[T]} what */
-  #tell(name, ...what) {
+  emit(name, ...what) {
     const all = /** @type {any} */ (this.#listeners);
     for (const listener of all[name] ?? []) listener(...what);
   }

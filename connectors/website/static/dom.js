@@ -21,7 +21,6 @@ export function attribute(element, name, value) {
 }
 
 const SHAPES = {
-  close: "M6 6l12 12M18 6L6 18",
   minimise: "M6 9l6 6 6-6",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   send: "M12 19V5M5 12l7-7 7 7",
@@ -30,7 +29,6 @@ const SHAPES = {
   spark: "M12 3c.9 5.4 3.6 8.1 9 9-5.4.9-8.1 3.6-9 9-.9-5.4-3.6-8.1-9-9 5.4-.9 8.1-3.6 9-9z",
   clock: "M12 21a9 9 0 100-18 9 9 0 000 18zM12 7v5l3 2",
   check: "M5 12l5 5 9-10",
-  person: "M12 12a4 4 0 100-8 4 4 0 000 8zM4 20c1-4 4-6 8-6s7 2 8 6",
 };
 
 /** A drawing that says nothing to a screen reader. @param {keyof typeof SHAPES} name */

@@ -11,6 +11,8 @@ const GIVE_UP_AFTER = 10_000;
 /** What this visitor proposed and the server has not confirmed: kept over page changes, sent again at need. */
 export class Outbox {
   /** @type {Map<string, Item>} */ items = new Map();
+  /** @type {Item[]} */ told = []; // without words
+  /** @type {object | null} */ held = null; // while nothing is sent
   /** @type {Map<string, number[]>} */ #timers = new Map();
   /** @type {Status} */ #status = "idle";
   #memory;
@@ -33,29 +35,29 @@ export class Outbox {
     const known = new Set([...this.items.values()].map((item) => item.key));
     for (const { key, events, at, failed } of this.#memory.value.pending) {
       if (known.has(key)) continue;
-      const item = this.#make(key, events, at);
+      const item = this.make(key, events, at);
       if (failed) this.#set(item, "failed", texts.notSent);
-      else this.#submit(item);
+      else this.submit(item);
     }
   }
 
   /** @param {ChatEvent[]} events */
   post(events) {
-    const item = this.#make(newKey(), events, Date.now());
+    const item = this.make(newKey(), events, Date.now());
     this.#tells.changed(item); // before anything else, so that the own words show at once
-    this.#submit(item);
+    this.submit(item);
     return item;
-  }
-
-  /** @param {Item} item */
-  retry(item) {
-    this.#submit(item);
   }
 
   /** @param {Item} item */
   discard(item) {
     this.#tells.withdraw(item.key);
     this.#forget(item);
+  }
+
+  hold() {
+    this.held = {};
+    for (const { key } of this.items.values()) this.#tells.withdraw(key);
   }
 
   /** The item whose message the log now holds, if it came from here. @param {string | undefined} key */
@@ -66,7 +68,7 @@ export class Outbox {
       this.#tells.withdraw(bare);
       this.#set(item, "sent");
       this.#forget(item);
-    } else if (this.#memory.value.pending.some((one) => one.key === bare)) this.#save(bare);
+    } else if (this.#memory.value.pending.some((one) => one.key === bare)) this.save(bare);
     return item;
   }
 
@@ -80,7 +82,7 @@ export class Outbox {
   }
 
   /** @param {string} key @param {ChatEvent[]} events @param {number} at */
-  #make(key, events, at) {
+  make(key, events, at) {
     const said = events.find((event) => event.type === "Said");
     const text = said?.type === "Said" ? said.text : "";
     /** @type {Item} */
@@ -90,21 +92,30 @@ export class Outbox {
   }
 
   /** @param {Item} item */
-  async #submit(item) {
+  submit(item) {
     this.#set(item, "fresh");
     this.#watch(item);
-    this.#save();
+    this.save();
+    return this.held ? undefined : this.send(item);
+  }
+
+  /** @param {Item} item @returns {Promise<number | void>} seconds to wait */
+  async send(item) {
     const { key, events } = item;
+    this.#watch(item);
     const reply = await this.#tells.request({ t: "propose", key, events });
-    if (this.items.get(item.id) !== item || item.key !== key) return;
+    if (!reply || this.items.get(item.id) !== item || item.key !== key) return;
     if (reply.t !== "refused") {
       this.#set(item, "sent");
-      if (item.text) this.#save();
-      else this.#forget(item);
+      if (item.text) return this.save();
+      this.told.push(item);
+      this.#forget(item);
+    } else if (item.again && reply.code === "too_fast") {
+      return reply.seconds ?? 1;
     } else if (reply.code === "not_open") {
-      this.#anew(item, [this.#tells.opening(), ...events]);
+      return this.#anew(item, [this.#tells.opening(), ...events]);
     } else if (events[0]?.type === "Opened" && reply.code === "invalid" && /begun/.test(reply.message)) {
-      this.#anew(item, events.slice(1)); // another tab opened it first
+      return this.#anew(item, events.slice(1)); // another tab opened it first
     } else this.#refused(item, reply);
   }
 
@@ -115,11 +126,12 @@ export class Outbox {
     item.events = events;
     if (!events.length) return;
     this.items.set(item.id, item);
-    this.#submit(item);
+    return this.send(item);
   }
 
   /** @param {Item} item @param {Refused} reply */
   #refused(item, reply) {
+    if (item.again && !item.text) return this.#forget(item);
     const error =
       reply.code === "too_fast" ? texts.tooFast(Math.ceil(reply.seconds ?? 1))
       : reply.code === "closed" ? texts.closed
@@ -128,7 +140,7 @@ export class Outbox {
     this.#set(item, "failed", error);
     this.#tells.refused(item, reply.code);
     if (!item.text) this.#forget(item);
-    else this.#save();
+    else this.save();
   }
 
   /** @param {Item} item */
@@ -146,11 +158,12 @@ export class Outbox {
 
   /** @param {Item} item */
   #giveUp(item) {
+    if (item.again) return;
     this.#tells.withdraw(item.key);
     this.#set(item, "failed", texts.notSent);
     this.#tells.refused(item, "");
     if (!item.text) this.#forget(item);
-    else this.#save();
+    else this.save();
   }
 
   /** @param {Item} item @param {Delivery} delivery @param {string} [error] */
@@ -169,11 +182,11 @@ export class Outbox {
     this.items.delete(item.id);
     for (const timer of this.#timers.get(item.id) ?? []) clearTimeout(timer);
     this.#timers.delete(item.id);
-    this.#save(item.key);
+    this.save(item.key);
   }
 
   /** Keep what is on its way, and what other tabs have on theirs. @param {string} [without] */
-  #save(without) {
+  save(without) {
     const mine = new Set([...this.items.values()].map((item) => item.key));
     const others = this.#memory.fresh().pending.filter(({ key }) => !mine.has(key) && key !== without);
     /** @type {Pending[]} */

@@ -38,7 +38,7 @@ export function mount({ element, base, site, settings, context, said }) {
   // --- what it is made of
 
   const lines = statusLines();
-  const log = new Log({ retry: (item) => chat.outbox.retry(item), discard });
+  const log = new Log({ retry: (item) => chat.outbox.submit(item), discard });
   const below = tail();
   const jump = jumpButton(() => follow.toEnd());
   const email = slot("card", late, async () => (await import("./email.js")).emailCard({
@@ -78,6 +78,7 @@ export function mount({ element, base, site, settings, context, said }) {
   const unread = new Unread(memory.value.read, showUnread);
   let fresh = 0; // messages that came while the reader was further up
   let typed = 0;
+  let proof = ""; // that has been shown
 
   // --- what the chat tells
 
@@ -105,13 +106,18 @@ export function mount({ element, base, site, settings, context, said }) {
   });
   chat.on("problem", problem);
   chat.on("over", () => problem(texts.broken));
-  chat.on("reset", () => {
+  chat.on("reset", (same) => {
     log.empty();
     below.draft(null);
     watch.stop();
-    unread.empty();
+    unread.empty(same);
     showView(chat.view, chat.view);
+    page.hash = proof;
     for (const item of chat.outbox.items.values()) log.item(item);
+  });
+  chat.on("lost", () => {
+    log.divide(texts.gone);
+    lines.announce(texts.gone);
   });
 
   /** @param {Line} line @param {boolean} live @param {Item} [item] */
@@ -152,6 +158,7 @@ export function mount({ element, base, site, settings, context, said }) {
     const { user: { id = "" }, hash } = page;
     if (!hash || !chat.view.head) return;
     page.hash = "";
+    proof = hash;
     const { vouch } = await import("./vouch.js");
     vouch(`${base}sites/${site}`, { token: memory.value.token, user: String(id), hash: String(hash) });
   }

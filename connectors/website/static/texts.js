@@ -38,7 +38,6 @@ export const texts = {
   sent: "Sent",
   unsent: "Not sent",
   removed: "Message removed",
-  edited: "edited",
   interrupted: "(interrupted)",
 
   writing: "AI assistant is writing.",
@@ -53,6 +52,7 @@ export const texts = {
   lost: "Connection lost. Reconnecting…",
   back: "Back online.",
   offline: "You're offline. Messages will be sent when you reconnect.",
+  gone: "Some earlier messages were lost and can't be shown.",
   ended: "Conversation ended.",
 
   lineAsked: "You asked for a person",

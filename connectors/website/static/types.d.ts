@@ -73,6 +73,7 @@ export type Item = {
   at: number;
   delivery: Delivery;
   error: string;
+  again?: boolean; // the log had it and lost it
 };
 
 export type Activity = "" | "ai-thinking" | "ai-streaming" | "human-typing";
@@ -87,7 +88,8 @@ export type ChatTells = {
   status: [status: Status, seconds?: number];
   problem: [text: string];
   ready: [];
-  reset: [];
+  reset: [same?: number]; // the last seq that stands as it stood
+  lost: [];
   over: [code: number];
 };
 

@@ -31,9 +31,10 @@ export class Unread {
     this.#look();
   }
 
-  empty() {
+  /** @param {number} [same] the last seq that still stands */
+  empty(same = 0) {
     this.#seqs = [];
-    this.#read = 0;
+    this.#read = Math.min(this.#read, same);
     this.#look();
   }
 
