@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 import pytest
 import yaml
 
-from bridge import commands, config, config_file, events
+from bridge import commands, config, config_file, events, registry
 from bridge.cli import main
 from scripts import example, reference
 from tests.meta.test_house import ROOT, checked_in
@@ -21,6 +21,11 @@ SECRETS = {
     "JOINLINE_SECRET": "x9Kf02mVbQw7TzLrP4sYh8NdJcEa6GuR",
     "JOINLINE_SMTP_URL": "smtp+starttls://u:p@mail.example.com",
     "JOINLINE_MODEL_KEY": "key",
+    "SLACK_BOT_TOKEN": "xoxb-1-2-abc",
+    "SLACK_APP_TOKEN": "xapp-1-A-2-abc",
+    "SLACK_SIGNING_SECRET": "8f742231b10e8888abcd99yyyzzz85a5",
+    "TELEGRAM_TOKEN": "123456:AbCdEfGhIjKlMnOpQrStUvWxYz",
+    "TELEGRAM_WEBHOOK_SECRET": "q8Zc3nVw5Xr1Lp7Tk2Sd9Jf4Hg6Bm0Ya",
 }
 DOCUMENTS = [
     path for path in checked_in(".md") if path.relative_to(ROOT).parts[0] not in {"knowledge", "node_modules"}
@@ -43,7 +48,7 @@ def test_generated_pages_are_fresh(name: str):
 
 
 def test_every_key_of_the_configuration_has_a_meaning():
-    for path, model in reference.sections(config.Config, ""):
+    for path, model in reference.sections(registry.configuration(), ""):
         for name, field in model.model_fields.items():
             inner = reference.inner_models(field.annotation)
             meaning = field.description or (inner[0].__doc__ if inner else "")
@@ -64,7 +69,7 @@ def test_the_example_is_a_good_configuration():
     assert found.sites["acme"].staff == (("sales",), ("sales", "support"))
 
 
-@pytest.mark.parametrize(("path", "model"), list(reference.sections(config.Config, "")), ids=str)
+@pytest.mark.parametrize(("path", "model"), list(reference.sections(registry.configuration(), "")), ids=str)
 def test_a_key_that_is_commented_out_shows_its_default(path: str, model: type[BaseModel]):
     for name, field in model.model_fields.items():
         default = field.get_default()
@@ -152,7 +157,7 @@ def test_every_key_of_the_configuration_is_read_somewhere():
     elsewhere = {"links.days": ".lives"}  # what the code calls them
     unread = [
         f"{path}.{name}".lstrip(".")
-        for path, model in reference.sections(config.Config, "")
+        for path, model in reference.sections(registry.configuration(), "")
         for name in model.model_fields
         if path != "patience"  # handed over whole, to bridge.idle
         and not re.search(
