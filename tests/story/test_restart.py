@@ -7,11 +7,14 @@ import re
 import time
 
 from playwright.async_api import expect
+import pytest
 
 from tests.browsers import DESKTOP, PHONE, chromium, screen
 from tests.eventually import eventually
 from tests.fakes.smtp import SmtpServer
 from tests.running import Server, free_port, website
+
+pytestmark = pytest.mark.timed
 
 NOTICED = [
     "Failed to load resource",

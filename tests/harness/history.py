@@ -1,0 +1,182 @@
+"""What a run of the harness has left: the logs, and what everybody was told and shown."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bridge.events import Entry
+from bridge.wire import Audience
+
+Log = list[Entry]
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry as a client was shown it."""
+
+    seq: int
+    type: str
+    text: str = ""
+
+
+@dataclass(eq=False)
+class Sitting:
+    """One connection of one client: what it had, and every line that it was then shown.
+
+    `to_the_end`: it lasted until everything had come to rest, so it must have been shown everything.
+    """
+
+    client: str
+    audience: Audience
+    cid: str
+    after: int
+    lines: list[Line] = field(default_factory=list)
+    to_the_end: bool = False
+
+
+@dataclass(frozen=True)
+class Acked:
+    """An acknowledgement. `types` and `texts` are those of the events that were proposed; a command has none."""
+
+    client: str
+    cid: str
+    author: str
+    key: str
+    seq: int
+    types: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    line: str = ""
+
+
+@dataclass(frozen=True)
+class Declined:
+    client: str
+    cid: str
+    author: str
+    key: str
+    code: str
+    texts: tuple[str, ...] = ()
+    reused: bool = False  # the key had been used for other words, on purpose
+
+
+@dataclass(frozen=True)
+class Take:
+    """Somebody took over from the view `floor`: at `seq`, or `holder` has it."""
+
+    cid: str
+    floor: int
+    author: str
+    seq: int | None = None
+    holder: str = ""
+
+
+@dataclass(frozen=True)
+class DraftShown:
+    """A client showed words of a draft from under the floor `since`, having seen entries up to `seen`."""
+
+    client: str
+    cid: str
+    since: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A member's words in a thread or topic. `accepted`: the platform was told that they are kept."""
+
+    surface: str
+    text: str
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A message of ours on a platform. `seq` where it says which entry it shows; `thread` where it stands."""
+
+    cid: str
+    thread: str
+    text: str
+    at: datetime
+    seq: int | None = None
+
+
+@dataclass(frozen=True)
+class Mailed:
+    cid: str
+    recipient: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """`what` failed from `began` to `ended`.
+
+    It is "servers", "redis", "network" or "machine", or else "slack", "telegram", "smtp" or "model".
+    """
+
+    what: str
+    kind: str
+    began: datetime
+    ended: datetime
+
+    @property
+    def ours(self) -> bool:
+        """No outage of the world outside: nobody is answered while nothing of ours runs."""
+        return self.what in ("servers", "redis", "network", "machine")
+
+
+@dataclass(frozen=True)
+class Latency:
+    sent: datetime
+    until: datetime
+
+    @property
+    def seconds(self) -> float:
+        return (self.until - self.sent).total_seconds()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the configuration promises, in seconds. `answer`: until a visitor's words are answered in some way;
+    `recover`: until the work of a process that is gone is taken up; `tell`: until trouble is told to staff.
+    """
+
+    answer: float
+    recover: float
+    tell: float
+
+
+@dataclass(eq=False)
+class History:
+    terms: Terms
+    logs: dict[str, Log] = field(default_factory=dict)
+    sittings: list[Sitting] = field(default_factory=list)
+    acked: list[Acked] = field(default_factory=list)
+    declined: list[Declined] = field(default_factory=list)
+    takes: list[Take] = field(default_factory=list)
+    drafts: list[DraftShown] = field(default_factory=list)
+    typed: list[Typed] = field(default_factory=list)
+    slack: list[Posted] = field(default_factory=list)
+    telegram: list[Posted] = field(default_factory=list)
+    mailed: list[Mailed] = field(default_factory=list)
+    recipients: tuple[str, ...] = ()
+    outages: list[Outage] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    looks: int = 0
+    looked: list[tuple[str, bytes, bytes]] = field(
+        default_factory=list
+    )  # cid, its log before and after looking
+    ended: datetime | None = None
+
+    def during(self, began: datetime, ended: datetime, *, what: tuple[str, ...] = ()) -> float:
+        """Seconds of `began` to `ended` in which something of `what`, or of ours, was down or recovering."""
+        recover = timedelta(seconds=self.terms.recover)
+        spans = sorted(
+            (max(o.began, began), min(o.ended + recover, ended))
+            for o in self.outages
+            if (o.ours or o.what in what) and o.began < ended and o.ended + recover > began
+        )
+        total, upto = timedelta(), began
+        for start, end in spans:
+            if end > upto:
+                total += end - max(start, upto)
+                upto = end
+        return total.total_seconds()
