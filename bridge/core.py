@@ -223,6 +223,7 @@ class Bridge:
                         raise
                     continue
                 if isinstance(outcome, Duplicate):
+                    await self.store.confirm(cid)  # it may stand there though its append failed
                     return Receipt(seq=outcome.seq, head=state.head, duplicate=True)
                 entries = tuple(outcome)
                 if await self._append(cid, known, entries):

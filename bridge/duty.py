@@ -18,6 +18,7 @@ SURE = 0.9  # of its life: what is under way at the end of it is over before ano
 AGAIN = 2.0  # seconds until a duty that another process has is asked for again
 
 LOOK = 0.5
+DEAF = 5.0
 
 T = TypeVar("T")
 
@@ -56,9 +57,7 @@ class Held:
                 await asyncio.wait([task], timeout=max(0.001, min(LOOK, left)))
             return task.result()
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
+            await _end(task)
 
 
 @asynccontextmanager
@@ -74,12 +73,20 @@ async def held(store: Store, duty: str, *, owner: str) -> AsyncIterator[Held | N
     try:
         yield mine
     finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        await _end(keeping)
         try:
             await store.release(duty, owner=owner)
         except (StoreError, OSError):
             log.warning("%s could not be let go of; it runs out by itself", duty)
+
+
+async def _end(task: "asyncio.Task[Any]") -> None:
+    """Cancel `task`, and again where the cancellation is overheard: before Python 3.12, `wait_for` may."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=DEAF)
+    if not task.cancelled():
+        task.exception()  # it comes too late to matter
 
 
 async def _keep(store: Store, mine: Held, owner: str) -> None:
@@ -116,8 +123,7 @@ async def _in_turn(store: Store, duty: str, *, owner: str, part: Callable[[], Aw
             try:
                 await _until_over(working, mine)
             finally:
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
+                await _end(working)
 
 
 async def _until_over(working: "asyncio.Future[None]", mine: Held) -> None:

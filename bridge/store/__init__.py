@@ -83,6 +83,12 @@ class Store(Protocol):
         them, or none at all, are a ValueError.
         """
 
+    async def confirm(self, cid: ConversationId) -> None:
+        """Return once all that the log holds is as safe as what a new append would return from.
+
+        For who acknowledges what stands there already: an append that raised may be there all the same.
+        """
+
     async def read(self, cid: ConversationId, *, after: int = 0, limit: int = 1000) -> list[Entry]:
         """At most `limit` entries with seq > `after`, in order."""
 

@@ -71,6 +71,9 @@ class SqliteStore:
         bodies = encode_entries(entries, after=after)
         await self._writer.append(Append(cid=cid, after=after, bodies=bodies, due=_micros(due)))
 
+    async def confirm(self, cid: ConversationId) -> None:
+        """Whatever can be read has been committed."""
+
     async def read(self, cid: ConversationId, *, after: int = 0, limit: int = 1000) -> list[Entry]:
         def query(connection: sqlite3.Connection) -> list[Entry]:
             return decode_entries(connection.execute(_READ, (cid, after, limit)).fetchone()[0])

@@ -422,7 +422,10 @@ async def test_a_message_counts_when_the_replicas_have_it(server: RedisServer):
                 await append(short, A, 1)
             with pytest.raises(Conflict):  # it is there all the same: who asks again finds it
                 await append(short, A, 1)
+            with pytest.raises(StoreError, match="0 of 1 replicas confirmed"):
+                await short.confirm(A)
             replica.go_on()
+            await store.confirm(A)
             await append(store, A, 2)
             home = layout.tag(layout.bucket_of(A, layout.BUCKETS))
             assert replica.ask("LLEN", f"{home}log:{A}") == 2

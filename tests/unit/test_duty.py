@@ -8,6 +8,7 @@ import pytest
 from bridge import duty
 from bridge.duty import Held
 from bridge.errors import LeaseLost
+from bridge.store.memory import MemoryStore
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +91,41 @@ async def test_who_is_cancelled_takes_the_work_along():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
+
+
+class Deaf(MemoryStore):
+    """Overhears a cancellation while a lease is renewed, as a client on Python 3.11 may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewing = asyncio.Event()
+        self.overheard = 0
+
+    async def lease(self, name: str, *, owner: str, lives: float) -> int | None:
+        if self.renewing.is_set():
+            return await super().lease(name, owner=owner, lives=lives)
+        fence = await super().lease(name, owner=owner, lives=lives)
+        if self.overheard == 0 and fence is not None and self._first:
+            self.renewing.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.overheard += 1
+        self._first = True
+        return fence
+
+    _first = False
+
+
+async def test_a_duty_ends_even_where_a_cancellation_is_overheard(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(duty, "RENEW", 0.01)
+    monkeypatch.setattr(duty, "DEAF", 0.05)
+    store = Deaf()
+
+    async with asyncio.timeout(5):
+        async with duty.held(store, "slack/c", owner="one") as mine:
+            assert mine is not None
+            await store.renewing.wait()
+
+    assert store.overheard == 1
+    assert await store.lease("slack/c", owner="two", lives=60) is not None, "it was let go of"

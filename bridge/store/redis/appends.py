@@ -21,6 +21,13 @@ class Append(Struct, frozen=True, kw_only=True):
     due: str
 
 
+def unconfirmed(where: str, confirmed: int, replicas: int, wait: float) -> StoreError:
+    return StoreError(
+        f"{where}: {confirmed} of {replicas} replicas confirmed within {wait:g} s: "
+        "start them again, or lower redis.replicas"
+    )
+
+
 class Appender:
     """Carries out batches, and tells `grown` what the batch added."""
 
@@ -68,10 +75,7 @@ class Appender:
                     outcomes[place] = Conflict(head)
         done = [append for append, outcome in zip(appends, outcomes, strict=True) if outcome is None]
         if done and answers.confirmed < self._replicas:
-            error = StoreError(
-                f"{self._link.where}: {answers.confirmed} of {self._replicas} replicas confirmed within "
-                f"{self._wait:g} s: start them again, or lower redis.replicas"
-            )
+            error = unconfirmed(self._link.where, answers.confirmed, self._replicas, self._wait)
             return [outcome or error for outcome in outcomes]
         self._grown(done)
         return outcomes

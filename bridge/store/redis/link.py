@@ -148,13 +148,15 @@ class Link:
             return answers
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         cancelling = task.cancelling()
-        async with self._places, self.client.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            answers = await pipe.execute(raise_on_error=careful)
-        if task.cancelling() > cancelling:  # before Python 3.12, `wait_for` in the client may overhear it
-            raise asyncio.CancelledError
-        return answers
+        try:
+            async with self._places, self.client.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                return await pipe.execute(raise_on_error=careful)
+        finally:
+            # Before Python 3.12, `wait_for` in the client may overhear it, and answer or fail instead.
+            if task.cancelling() > cancelling:
+                raise asyncio.CancelledError
 
     async def _one(self, client: RedisCluster, command: Command) -> Any:  # noqa: ANN401
         try:

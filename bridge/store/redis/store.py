@@ -10,12 +10,12 @@ from uuid import uuid4
 
 from bridge.errors import LeaseLost, StoreError
 from bridge.events import ConversationId, Entry, Seq
-from bridge.store import FORGOTTEN, Cursor, Growth, Record, Standing, is_duty_of
+from bridge.store import FORGOTTEN, Cursor, Growth, Record, Standing, duty_of, is_duty_of
 from bridge.store.address import Address
 from bridge.store.changes import Changes
 from bridge.store.codec import decode_entries, encode_entries, microseconds
 from bridge.store.redis import layout, scripts
-from bridge.store.redis.appends import Append, Appender
+from bridge.store.redis.appends import Append, Appender, unconfirmed
 from bridge.store.redis.batches import Batches
 from bridge.store.redis.clients import store_error
 from bridge.store.redis.guard import inspect
@@ -37,6 +37,7 @@ class RedisStore:
         self.alone = False
         self._link = link
         self._identity = identity
+        self._sender, self._replicas, self._wait = sender, replicas, wait
         self._changes = Changes()
         self._told = Told()
         self._wakes = Wakes(link, sender=sender, db=db, buckets=identity.buckets, hear=self._hear)
@@ -76,6 +77,20 @@ class RedisStore:
         cid.encode()  # what is no Unicode fails alone
         self._check_open()
         await self._appends.ask(Append(cid=cid, after=after, bodies=bodies, due=layout.micros(due)))
+
+    async def confirm(self, cid: ConversationId) -> None:
+        """A small write behind the log's, for WAIT speaks of what its own connection has written."""
+        if not self._replicas:
+            return
+        bucket = self._bucket(cid)
+        args = (self._identity.seen[bucket], duty_of("confirm", cid), self._sender, 1, 1_000)
+        key, log_id = f"{layout.tag(bucket)}meta", self._identity.log_id
+        call = Call(script=scripts.LEASE, key=key, log=log_id, args=args)
+        answers = await self._link.run([call], replicas=self._replicas, wait=self._wait)
+        if isinstance(answers.each[0], Exception):
+            raise store_error(self._link.where, answers.each[0])
+        if answers.confirmed < self._replicas:
+            raise unconfirmed(self._link.where, answers.confirmed, self._replicas, self._wait)
 
     async def read(self, cid: ConversationId, *, after: int = 0, limit: int = 1000) -> list[Entry]:
         if limit < 1:
