@@ -160,8 +160,8 @@ class Threads:
         if isinstance(seen, Change):
             await self._change(post, root, seen.target)
             return
-        if isinstance(seen, Speech) and is_typed(entry, self._name):
-            return
+        if isinstance(seen, Speech) and is_typed(entry, self._name) and entry.at >= root.began_at:
+            return  # it stands there already; what was typed in an earlier thread does not
         placed = await self._ledger.placed(cid, root.anchor, entry.seq)
         if placed is not None and placed.group[0] != entry.seq:
             if not placed.sending:

@@ -434,6 +434,7 @@ async def test_when_wanted_it_begins_late_with_what_was_said():
 async def test_words_typed_in_the_thread_are_not_repeated_there():
     world = World()
     await world.says("hi")
+    await world.carry()
     await world.put(ANN, ev.TookOver())
     await world.types("typed here", ref="1")
     await world.put(ANN, ev.Noted(text="also here"), key="typed:2", via="wall")
