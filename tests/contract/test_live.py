@@ -155,10 +155,10 @@ async def test_too_many_messages_are_refused_with_the_seconds_to_wait(server: Se
         slow = [a for a in answers if a["t"] == "refused"]
         assert slow
         assert slow[0]["code"] == "too_fast"
-        assert (
-            slow[0]["message"]
-            == f"You're sending messages too quickly. Try again in {slow[0]['seconds']:g} seconds."
-        )
+        seconds = slow[0]["seconds"]
+        unit = "second" if seconds == 1 else "seconds"
+        told = f"You're sending messages too quickly. Try again in {seconds:g} {unit}."
+        assert slow[0]["message"] == told
 
 
 async def test_the_same_session_by_events_and_post(server: Server, http: httpx2.AsyncClient) -> None:

@@ -58,21 +58,26 @@ class TelegramMember:
     async def run(self) -> None:
         telegram, texts = self._telegram, 0
         while await self._place.think(self._dice, 1.2):
-            topics = [t for t in telegram.topics(telegram.chat_id) if not t.deleted]
+            topics = self._topics()
             if not topics:
                 continue
             topic = self._dice.choice(topics)
             texts += 1
             match self._dice.randrange(6):
                 case 0:
-                    await telegram.says(self._person, "/take", topic=topic.id)
+                    await telegram.says(self._person, "/take", topic=topic)
                 case 1:
-                    await telegram.says(self._person, "/back", topic=topic.id)
+                    await telegram.says(self._person, "/back", topic=topic)
                 case _:
                     text = f"{self._mark}.{texts}. From the group."
                     with suppress(Refusal):  # the topic is closed just now
-                        await telegram.says(self._person, text, topic=topic.id)
+                        await telegram.says(self._person, text, topic=topic)
                         self._typed.append(text)
+
+    def _topics(self) -> list[int]:
+        """Those with a card: one whose maker died before it heard of it stays empty, and is nobody's."""
+        cards = {m.thread for m in self._telegram.messages() if m.by_bot and m.rows and m.thread is not None}
+        return sorted(cards)
 
     def typed(self) -> list[Typed]:
         """Telegram keeps what is not confirmed, so all of it arrives in the end."""
