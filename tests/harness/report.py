@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from tests.harness.checker import Verdict
 from tests.harness.history import History
@@ -41,6 +42,7 @@ class Report:
         kills = {k: n for k, n in self.faults.items() if "kill" in k or "restart" in k}
         pauses = {k: n for k, n in self.faults.items() if k in ("pause", "redis stands still")}
         others = {k: n for k, n in self.faults.items() if k not in kills | pauses}
+        starved = [o.ended - o.began for o in history.outages if o.what == "machine"]
         lines = [
             f"seed {self.seed}, {self.seconds:.0f} s, {self.servers} server(s) on {self.store}",
             f"  acknowledged  {len(history.acked)}, refused {len(history.declined)}",
@@ -48,6 +50,7 @@ class Report:
             f"  kills         {_listed(kills)}",
             f"  pauses        {_listed(pauses)}",
             f"  other faults  {_listed(others)}",
+            f"  machine       starved for {sum(starved, timedelta()).total_seconds():.0f} s",
             f"  clients       {len(clients)}, connected again {len(history.sittings) - len(clients)} times",
         ]
         for verdict in self.verdicts:
