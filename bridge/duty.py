@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 import logging
+import math
 import time
 from typing import Any, TypeVar
 
@@ -45,7 +46,7 @@ class Held:
         self._until = at + LIVES * SURE
 
     def lose(self) -> None:
-        self._until = 0.0
+        self._until = -math.inf
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` while the duty is surely ours; where it is no longer, cancel it and raise `LeaseLost`."""

@@ -1,11 +1,13 @@
 """Time that passes only when everybody waits: hours in a moment, and always in the same way."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+import functools
 import selectors
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Test = Callable[..., Coroutine[Any, Any, None]]
 
 
 class _Selector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # chosen by the platform
@@ -35,3 +37,13 @@ def in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end. It may use no socket, thread or process."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(main)
+
+
+def virtually(test: Test) -> Callable[..., None]:
+    """`test`, fixtures and all, in virtual time."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        in_virtual_time(test(*args, **kwargs))
+
+    return run

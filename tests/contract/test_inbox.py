@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 import subprocess
 import sys
 import textwrap
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from bridge.store import Record, Store, open_store
 from bridge.store.memory import MemoryStore
 from connectors.threads.inbox import GIVE_UP, LONGEST, SEEN_FOR, TRIES, Early, Inbox, Item
 from tests.eventually import PATIENCE
-from tests.virtual import in_virtual_time
+from tests.virtual import virtually
 
 START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -105,14 +104,6 @@ class Post:
 
 async def _nothing(_name: str) -> None:
     pass
-
-
-def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def run() -> None:
-        in_virtual_time(test())
-
-    run.__doc__ = test.__doc__
-    return run
 
 
 @virtually
@@ -328,33 +319,30 @@ async def test_who_waited_long_behind_another_has_its_own_tries():
 
 
 @pytest.mark.parametrize("where", ["handling", "noting that it was handled", "parking"])
-def test_the_stores_trouble_never_gives_an_item_up(where: str):
-    async def story() -> None:
-        post = Post()
+@virtually
+async def test_the_stores_trouble_never_gives_an_item_up(where: str):
+    post = Post()
+    go = asyncio.Event()
 
-        go = asyncio.Event()
+    async def obey(name: str) -> None:
+        await go.wait()
+        if where == "handling" and post.store.down:
+            raise StoreError("the disk is full")
+        if where == "parking" and name == "a1":
+            raise ValueError("poison")
 
-        async def obey(name: str) -> None:
-            await go.wait()
-            if where == "handling" and post.store.down:
-                raise StoreError("the disk is full")
-            if where == "parking" and name == "a1":
-                raise ValueError("poison")
-
-        post.obey = obey
-        async with post.running():
-            await post.arrives("a1", "a2")
-            post.store.down = True
-            go.set()
-            await asyncio.sleep(GIVE_UP * 20)
-            assert len(await post.store.scan("test-inbox", "item/")) == 2
-            post.store.down = False
-            await post.rest()
-        parked = [r.key for r in await post.store.scan("test-parked")]
-        assert parked == (["a1"] if where == "parking" else [])
-        assert post.handled == (["a2"] if where == "parking" else ["a1", "a2"])
-
-    in_virtual_time(story())
+    post.obey = obey
+    async with post.running():
+        await post.arrives("a1", "a2")
+        post.store.down = True
+        go.set()
+        await asyncio.sleep(GIVE_UP * 20)
+        assert len(await post.store.scan("test-inbox", "item/")) == 2
+        post.store.down = False
+        await post.rest()
+    parked = [r.key for r in await post.store.scan("test-parked")]
+    assert parked == (["a1"] if where == "parking" else [])
+    assert post.handled == (["a2"] if where == "parking" else ["a1", "a2"])
 
 
 @virtually

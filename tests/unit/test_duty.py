@@ -1,7 +1,6 @@
 """A duty that is lost while work is under way: the work ends before another process begins."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -9,17 +8,27 @@ from bridge import duty
 from bridge.duty import Held
 from bridge.errors import LeaseLost
 from bridge.store.memory import MemoryStore
+from tests.virtual import virtually
+
+
+class LoopTime:
+    """What `duty` reads for the time of day of this machine: that of the loop, which is virtual here."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return asyncio.get_running_loop().time()
 
 
 @pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duty, "LIVES", 0.2)
+def _virtual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duty, "time", LoopTime)
 
 
 def taken() -> Held:
-    return Held(duty="slack/c", fence=1, asked=time.monotonic())
+    return Held(duty="slack/c", fence=1, asked=LoopTime.monotonic())
 
 
+@virtually
 async def test_what_is_done_in_time_is_done():
     async def work() -> str:
         await asyncio.sleep(0)
@@ -28,33 +37,36 @@ async def test_what_is_done_in_time_is_done():
     assert await taken().during(work()) == "done"
 
 
+@virtually
 async def test_what_lasts_longer_than_the_lease_is_cancelled_before_another_can_have_it():
     ended: list[float] = []
-    began = time.monotonic()
+    began = LoopTime.monotonic()
 
     async def work() -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
-            ended.append(time.monotonic() - began)
+            ended.append(LoopTime.monotonic() - began)
 
     with pytest.raises(LeaseLost):
         await taken().during(work())
     assert ended[0] < duty.LIVES
 
 
+@virtually
 async def test_who_renews_goes_on():
     mine = taken()
 
     async def work() -> str:
         for _ in range(4):
             await asyncio.sleep(duty.LIVES / 2)
-            mine.renewed(time.monotonic())
+            mine.renewed(LoopTime.monotonic())
         return "done"
 
     assert await mine.during(work()) == "done"
 
 
+@virtually
 async def test_nothing_is_begun_with_a_lease_that_is_lost():
     mine, begun = taken(), []
     mine.lose()
@@ -67,6 +79,7 @@ async def test_nothing_is_begun_with_a_lease_that_is_lost():
     assert begun == []
 
 
+@virtually
 async def test_what_fails_fails_as_it_does():
     async def work() -> None:
         raise ValueError("no")
@@ -75,12 +88,13 @@ async def test_what_fails_fails_as_it_does():
         await taken().during(work())
 
 
+@virtually
 async def test_who_is_cancelled_takes_the_work_along():
     ended = asyncio.Event()
 
     async def work() -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             ended.set()
 
@@ -108,7 +122,7 @@ class Deaf(MemoryStore):
         if self.overheard == 0 and fence is not None and self._first:
             self.renewing.set()
             try:
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
             except asyncio.CancelledError:
                 self.overheard += 1
         self._first = True
@@ -117,6 +131,7 @@ class Deaf(MemoryStore):
     _first = False
 
 
+@virtually
 async def test_a_duty_ends_even_where_a_cancellation_is_overheard(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(duty, "RENEW", 0.01)
     monkeypatch.setattr(duty, "DEAF", 0.05)
