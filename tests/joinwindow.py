@@ -86,6 +86,9 @@ class Window:
         await self.page.get_by_role("textbox", name="Your name").fill(name)
         await self.button("Join").click()
         await expect(self.banner).to_contain_text("You're observing")
+        await expect(
+            self.page.get_by_text("Live", exact=True)
+        ).to_be_visible()  # what hangs up finds somebody
 
     async def answer(self) -> None:
         """Join and take over."""

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -158,7 +157,7 @@ class Cluster:
 
     def __init__(self) -> None:
         options = (*DURABLE, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
-        self.nodes = [RedisServer(*options, port=_low_port()) for _ in range(3)]
+        self.nodes = [RedisServer(*options, port=free_port()) for _ in range(3)]
 
     @property
     def url(self) -> str:
@@ -195,19 +194,6 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self._undo.close()
-
-
-def _low_port() -> int:
-    """One whose cluster bus, 10,000 higher, is free too."""
-    while True:
-        port = free_port()
-        if port < 55_000:
-            with closing(socket.socket()) as probe, suppress(OSError):
-                probe.bind(("127.0.0.1", port + 10_000))
-                return port
-        with closing(socket.socket()) as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port - 20_000))
-            return port - 20_000
 
 
 def _until(check: Any) -> None:

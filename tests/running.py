@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+import fcntl
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import cycle
 import os
 from pathlib import Path
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from typing import Any
+from typing import IO, Any
 import urllib.error
 import urllib.request
 
@@ -25,26 +26,40 @@ JOINLINE = (Path(sys.executable).with_name("joinline"),)
 HURRIED = (sys.executable, Path(__file__).with_name("hurried.py"))
 
 
-def _own_ports() -> Iterator[int]:
-    """Below those that the system hands out by itself, and apart for each of several test processes."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = 10_000 + 2_500 * (worker % 8)
-    yield from cycle([*range(first + os.getpid() % 2_500, first + 2_500), *range(first, first + 2_500)])
-
-
-_PORTS = _own_ports()
+# Below those that the system hands out by itself, and so is 10,000 above each, where a Redis Cluster has its bus.
+PORTS = range(10_000, 20_000)
+_LOCKS = Path(tempfile.gettempdir(), "joinline-test-ports")
+_ours: dict[int, IO[bytes]] = {}  # each with its lock, which ends with this process
 
 
 def free_port() -> int:
-    """A port on which nobody listens, and which nobody takes before the caller does."""
-    for port in _PORTS:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    """A port on which nobody listens, and which no other test on this machine takes before the caller does."""
+    _LOCKS.mkdir(exist_ok=True)
+    start = os.getpid() * 61 % len(PORTS)  # so that runs beside each other seldom ask for the same
+    for port in [*PORTS[start:], *PORTS[:start]]:
+        if port not in _ours and _reserve(port) and not _taken(port):
             return port
-    raise AssertionError("a cycle has no end")
+    raise AssertionError(f"all of {len(PORTS)} ports are taken")
+
+
+def _reserve(port: int) -> bool:
+    lock = (_LOCKS / str(port)).open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _ours[port] = lock
+    return True
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 class Server:
@@ -90,6 +105,7 @@ class Server:
         deadline = time.monotonic() + 2 * PATIENCE
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self.close()
                 raise AssertionError(f"the server did not start:\n{self.log}")
             time.sleep(0.02)
 
