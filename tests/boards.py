@@ -1,5 +1,6 @@
 """A chat platform in memory: threads, cards and messages, and every trouble that one can have."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
@@ -23,6 +24,7 @@ class Message(Struct, kw_only=True):
     spot: Spot
     text: str
     urgency: Urgency
+    shown: Shown
     changed: int = 0
     gone: bool = False
 
@@ -54,6 +56,9 @@ class MemoryBoard:
         self.most_together = most_together
         self.threads: list[Thread] = []
         self.calls: list[Call] = []
+        self.hurried: list[ConversationId] = []
+        self.open = asyncio.Event()  # closed, it lets posts wait
+        self.open.set()
         self.refuses = ""
         self.sees = sees
         self.obey: Callable[[Call, ConversationId], None] = lambda _call, _cid: None
@@ -100,13 +105,19 @@ class MemoryBoard:
 
     async def post(self, spot: Spot, piece: Piece, *, urgency: Urgency) -> str:
         self._enter("post", spot.cid)
+        await self.open.wait()
         thread = self._thread(spot.anchor)
         if self.refuses and self.refuses in piece.text:
             raise Undeliverable("the platform refuses it")
-        message = Message(id=f"m{next(self._numbers)}", spot=spot, text=piece.text, urgency=urgency)
+        message = Message(
+            id=f"m{next(self._numbers)}", spot=spot, text=piece.text, urgency=urgency, shown=piece.shown
+        )
         thread.messages.append(message)
         self.lose("post", spot.cid)
         return message.id
+
+    def hurry(self, cid: ConversationId) -> None:
+        self.hurried.append(cid)
 
     async def find(self, spot: Spot, *, since: datetime) -> str | None:
         self._enter("find", spot.cid)

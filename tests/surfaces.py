@@ -134,7 +134,8 @@ class BoardKind:
         assert self._parts is not None
         (place,) = [t for t in self.board.of(cid) if not t.gone]
         said, ref = meaning(text, mark="!"), f"{place.anchor}-{next(self._numbers)}"
-        await self._parts.desk.typed(cid, Member(id="dana", name="Dana"), ref=ref, said=said)
+        dana = Member(id="dana", name="Dana")
+        await self._parts.desk.typed(cid, dana, anchor=place.anchor, ref=ref, said=said)
 
     async def presses(self, cid: ConversationId, action: Literal["take", "back"]) -> None:
         assert self._parts is not None

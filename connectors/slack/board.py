@@ -89,7 +89,7 @@ class SlackBoard:
         arguments = {"channel": channel, "thread_ts": root, "metadata": metadata, **layout.post(piece)}
         self._not_sent.discard(spot)
         try:
-            said = await self._post(arguments, urgency=urgency)
+            said = await self._post(arguments, urgency=urgency, whose=spot.cid)
         except Unsure:
             raise
         except (Retry, Undeliverable):
@@ -101,6 +101,9 @@ class SlackBoard:
             await self._remove(channel, ts)
             raise AnchorLost
         return ts
+
+    def hurry(self, cid: ConversationId) -> None:
+        self._posts.hurry(cid)
 
     async def find(self, spot: Spot, *, since: datetime) -> str | None:
         if spot in self._not_sent:
@@ -144,10 +147,10 @@ class SlackBoard:
 
     # The calls
 
-    async def _post(self, arguments: Json, *, urgency: Urgency) -> Json:
+    async def _post(self, arguments: Json, *, urgency: Urgency, whose: str = "") -> Json:
         if self._posts.held > LONG:
             raise Busy(self._posts.held, PAUSE)
-        await self._posts.turn(urgency)
+        await self._posts.turn(urgency, whose=whose)
         try:
             return await self._calls.do("chat.postMessage", **arguments)
         except Busy as busy:

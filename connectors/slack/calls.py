@@ -1,7 +1,7 @@
 """Every call of Slack's Web API: what it answers, and what its refusals and its silence mean."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +17,22 @@ Json = dict[str, Any]
 PATIENCE = 10.0  # seconds for one call
 MEND = 30.0  # seconds until something that people must mend is tried again
 AGAIN = 2.0  # seconds until a call is tried again that Slack has not answered
+
+SCOPES = frozenset(
+    {
+        "app_mentions:read",
+        "channels:history",
+        "channels:read",
+        "chat:write",
+        "chat:write.customize",
+        "commands",
+        "groups:history",
+        "groups:read",
+        "metadata.message:read",
+        "reactions:write",
+        "users:read",
+    }
+)
 
 PAUSE = "Slack wants a pause, since it is being asked too much."
 
@@ -44,7 +60,7 @@ _MENDS = {
         _BARRED,
     ),
 }
-_GONE = {"thread_not_found", "message_not_found", "cannot_reply_to_message"}
+GONE = {"thread_not_found", "message_not_found", "cannot_reply_to_message"}
 _NEVER = {
     "no_text",
     "msg_too_long",
@@ -74,15 +90,25 @@ class Unsure(Retry):
     """Slack has not said whether it did it."""
 
 
-def verdict(refusal: Refusal) -> Retry | AnchorLost | Undeliverable:
-    """What a refusal means for what was to be shown in a thread."""
+def lacks(scopes: Sequence[str]) -> Retry:
+    what, them = ("scope", "it") if len(scopes) == 1 else ("scopes", "them")
+    names = ", ".join(f"“{scope}”" for scope in scopes)
+    return Retry(MEND, f"The Slack app lacks the {what} {names}. Add {them} and install the app again.")
+
+
+def verdict(refusal: Refusal, *, left: bool = False) -> Retry | AnchorLost | Undeliverable:
+    """What a refusal means for what was to be shown in a thread.
+
+    `left`: conversations are to be in another channel by now, so that nobody need mend this one.
+    """
     code = refusal.code
     if code == "missing_scope":
-        lacks = f" “{refusal.needed}”" if refusal.needed else ""
-        return Retry(MEND, f"The Slack app lacks the scope{lacks}. Add it and install the app again.")
+        return lacks([refusal.needed or "unknown"])
+    if left and _MENDS.get(code) in (_CHANNEL, _ARCHIVED):
+        return AnchorLost()
     if code in _MENDS:
         return Retry(MEND, _MENDS[code])
-    if code in _GONE:
+    if code in GONE:
         return AnchorLost()
     if code in _NEVER or code.startswith("invalid_"):
         return Undeliverable(f"Slack does not take it: {code}.")
@@ -116,11 +142,12 @@ class Calls:
             if not cursor:
                 return
 
-    async def scopes(self) -> tuple[Json, set[str]]:
-        """Who the bot is, and what it may do."""
+    async def scopes(self) -> tuple[Json, list[str] | None]:
+        """Who the bot is, and the scopes that its app lacks; None where Slack does not tell."""
         answer = await self._call("auth.test", json={})
-        given = str(answer.headers.get("x-oauth-scopes", ""))
-        return answer.data_of("auth.test"), {scope.strip() for scope in given.split(",") if scope.strip()}
+        given = answer.headers.get("x-oauth-scopes")
+        lacking = None if given is None else sorted(SCOPES - {scope.strip() for scope in given.split(",")})
+        return answer.data_of("auth.test"), lacking
 
     async def open_socket(self, app_token: str) -> str:
         """The address of a socket for events."""
@@ -132,7 +159,9 @@ class Calls:
         if not self._slacks(response_url):
             return
         try:
-            async with self._session().post(response_url, json={"delete_original": True}) as answer:
+            async with self._session().post(
+                response_url, json={"delete_original": True}, proxy=self.client.proxy
+            ) as answer:
                 if answer.status >= 400:
                     raise Refusal("response_url", str(answer.status))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import logging
 
 from bridge.errors import Retry
-from connectors.slack.calls import Calls, Json, Refusal
+from connectors.slack.calls import PAUSE, Busy, Calls, Json, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Courtesy:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._group: asyncio.TaskGroup | None = None
+        self._held: dict[str, float] = {}  # until when Slack wants no such call, by the loop's clock
 
     async def run(self) -> None:
         """Try again what Slack did not take at once, until cancelled."""
@@ -57,12 +58,17 @@ class Courtesy:
 
     async def _try(self, what: str, call: Courteous, *, late: float = 0.0) -> None:
         """`late`: for how many seconds it has been tried."""
+        now = asyncio.get_running_loop().time
         try:
+            if (held := self._held.get(what, 0.0) - now()) > 0:
+                raise Busy(held, PAUSE)
             await call()
         except Refusal as refusal:
             if refusal.code not in DONE_ALREADY:
                 log.warning("slack: %s is refused: %s", what, refusal.code)
         except Retry as trouble:
+            if isinstance(trouble, Busy):
+                self._held[what] = now() + trouble.after
             after = max(trouble.after, min(late, LONGEST))
             if late + after <= TRIED_FOR and self._group is not None:
                 self._group.create_task(self._later(what, call, after=after, late=late))

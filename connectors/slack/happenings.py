@@ -171,6 +171,8 @@ def _event(team: str, event: Event) -> Happening | None:
         return _deleted(team, event)
     if event.bots or event.subtype not in _TEXTS or not event.user or not event.ts:
         return None
+    if event.edited is not None:  # an edit that mentions the app is told as a mention, too
+        return None
     thread = event.thread_ts or ""
     return Typed(
         team=team,

@@ -105,7 +105,8 @@ class Incoming:
             return
         said = await self._meaning(typed.text, me)
         if typed.text.strip():
-            reply = await self._desk.typed(place.cid, member, ref=_ref(typed.channel, typed.ts), said=said)
+            anchor, ref = anchored(typed.channel, typed.root), _ref(typed.channel, typed.ts)
+            reply = await self._desk.typed(place.cid, member, anchor=anchor, ref=ref, said=said)
             await self._answer(typed, place.cid, reply)
         if typed.files:
             await self._tell(typed, _left_behind(typed.files))

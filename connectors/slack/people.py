@@ -6,9 +6,10 @@ import logging
 import time
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from bridge.errors import Retry
-from connectors.slack.calls import Calls, Refusal, verdict
+from connectors.slack.calls import Calls, Refusal, lacks, verdict
 from connectors.slack.settings import EVERYBODY
 from connectors.threads.desk import Member
 
@@ -26,12 +27,13 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class Myself:
-    """The bot, once Slack has said who it is."""
+    """The bot, once Slack has said who it is, and whether its app may do all that it must."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._told = asyncio.Event()
         self._identity: Identity | None = None
+        self._allowed = False
 
     async def known(self) -> Identity:
         """Wait until Slack has said it."""
@@ -39,24 +41,35 @@ class Myself:
         assert self._identity is not None
         return self._identity
 
+    async def allowed(self) -> None:
+        """Raise `Retry` while the app lacks a scope: words would show twice, or under nobody's name."""
+        if not self._allowed:
+            await self.ask()
+
+    async def ask(self) -> None:
+        """Ask Slack now, whatever it said before; raises as `allowed` does, and as every call."""
+        said, lacking = await self._calls.scopes()
+        self._identity = Identity(user=str(said["user_id"]), team=str(said["team_id"]))
+        self._told.set()
+        self._allowed = not lacking
+        if lacking:
+            raise lacks(lacking)
+
     async def run(self) -> None:
-        """Ask until Slack answers."""
+        """Ask until Slack has said it, and the app has every scope."""
         tries = 0
-        while self._identity is None:
+        while not self._allowed:
             try:
-                said = await self._calls.do("auth.test")
+                await self.ask()
             except (Retry, Refusal) as trouble:
-                why = verdict(trouble) if isinstance(trouble, Refusal) else trouble
                 pause = AGAIN[min(tries, len(AGAIN) - 1)]
-                if isinstance(why, Retry):
-                    pause = max(pause, why.after) if not isinstance(trouble, Refusal) else pause
+                if isinstance(trouble, Retry):
+                    pause = max(pause, trouble.after)
+                why = verdict(trouble) if isinstance(trouble, Refusal) else trouble
                 log.warning("slack: it is asked again in %g s who the bot is: %s", pause, why)
                 await asyncio.sleep(pause)
                 tries += 1
-                continue
-            self._identity = Identity(user=str(said["user_id"]), team=str(said["team_id"]))
-            log.info("slack: the bot is %s in team %s", self._identity.user, self._identity.team)
-            self._told.set()
+        log.info("slack: the bot is %s in team %s", *astuple(await self.known()))
 
 
 class People:

@@ -27,8 +27,15 @@ class Places:
         self._surface = surface
         self._patience = patience
 
+    async def begun(self, anchor: Anchor, cid: ConversationId) -> None:
+        await self._ledger.belongs(anchor, cid)
+
+    async def owner(self, anchor: Anchor) -> ConversationId | None:
+        """The ledger knows it at once, and for a time; the courier later, and for ever."""
+        return await self._ledger.owner(anchor) or await self._store.find_anchor(self._surface, anchor)
+
     async def find(self, anchor: Anchor) -> Place | None:
-        cid = await self._ledger.owner(anchor) or await self._store.find_anchor(self._surface, anchor)
+        cid = await self.owner(anchor)
         if cid is None:
             return None
         root = await self._ledger.root(cid)

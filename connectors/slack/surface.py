@@ -47,14 +47,15 @@ class SlackSurface:
             token=settings.bot_token.get_secret_value(), api_url=settings.api_url, patience=patience
         )
         ledger = Ledger(store=store, surface=NAME, clock=clock)
+        places = Places(store=store, ledger=ledger, surface=NAME)
+        self._myself = Myself(calls)
         board = SlackBoard(
-            calls=calls, ledger=ledger, channel=settings.channel, on_duty=settings.on_duty, clock=clock,
-            posts=posts, updates=updates,
+            calls=calls, myself=self._myself, places=places, channel=settings.channel,
+            on_duty=settings.on_duty, clock=clock, posts=posts, updates=updates,
         )  # fmt: skip
         self._kit = kit(
             house=house, name=NAME, label="Slack", mark=MARK, board=board, ledger=ledger, settings=settings
         )
-        self._myself = Myself(calls)
         self._courtesy = Courtesy(calls)
         self._inbox = Inbox(
             store=store, name=NAME, clock=clock, handle=self._handle, process=house.bridge.process
@@ -62,8 +63,7 @@ class SlackSurface:
         self._incoming = Incoming(
             channel=settings.channel, calls=calls, myself=self._myself,
             people=People(calls=calls, staff=settings.staff, channel=settings.channel),
-            places=Places(store=store, ledger=ledger, surface=NAME), desk=self._kit.desk,
-            courtesy=self._courtesy, handled=self._inbox.handled,
+            places=places, desk=self._kit.desk, courtesy=self._courtesy, handled=self._inbox.handled,
         )  # fmt: skip
         self.app = bolt(calls, self._keep)
         app_token = settings.app_token

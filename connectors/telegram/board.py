@@ -123,10 +123,14 @@ class TelegramBoard:
                 reply_to=_card_in(topic, known.chat),
                 silent=silent,
                 urgency=urgency,
+                whose=spot.cid,
             )
             name = ref(known.chat, sent.message_id)
             await self._ledger.belongs(name, spot.cid)
         return name
+
+    def hurry(self, cid: ConversationId) -> None:
+        self._calls.hurry(self._chat, cid)
 
     async def find(self, spot: Spot, *, since: datetime) -> str | None:  # noqa: ARG002
         return None
@@ -250,16 +254,29 @@ class TelegramBoard:
         silent: bool = True,
         keyboard: InlineKeyboardMarkup | None = None,
         urgency: Urgency,
+        whose: str = "",
     ) -> Message:
         """Into the topic; where the group has none any more, as a reply to the card."""
         thread = topic.thread if topic.chat == chat and (await self._group.now()).forum else 0
         if not thread:
             return await self._calls.send(
-                chat, words, reply_to=reply_to, silent=silent, keyboard=keyboard, urgency=urgency
+                chat,
+                words,
+                reply_to=reply_to,
+                silent=silent,
+                keyboard=keyboard,
+                urgency=urgency,
+                whose=whose,
             )
         try:
             sent = await self._calls.send(
-                chat, words, thread=thread, silent=silent, keyboard=keyboard, urgency=urgency
+                chat,
+                words,
+                thread=thread,
+                silent=silent,
+                keyboard=keyboard,
+                urgency=urgency,
+                whose=whose,
             )
         except Rejected as error:
             if not error.says("topic_closed"):
@@ -272,7 +289,14 @@ class TelegramBoard:
         await self._group.has_topics(forum=False)
         await self._calls.delete(chat, sent.message_id)
         return await self._send(
-            chat, topic, words, reply_to=reply_to, silent=silent, keyboard=keyboard, urgency=urgency
+            chat,
+            topic,
+            words,
+            reply_to=reply_to,
+            silent=silent,
+            keyboard=keyboard,
+            urgency=urgency,
+            whose=whose,
         )
 
 

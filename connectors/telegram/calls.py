@@ -209,6 +209,7 @@ class Calls:
         silent: bool = True,
         keyboard: InlineKeyboardMarkup | None = None,
         urgency: Urgency = Urgency.WORDS,
+        whose: str = "",
     ) -> Message:
         reply = ReplyParameters(reply_to, allow_sending_without_reply=True) if reply_to else None
 
@@ -217,7 +218,7 @@ class Calls:
                 lambda: self._bot.send_message(
                     chat, text, parse_mode=mode, message_thread_id=thread or None, reply_parameters=reply,
                     disable_notification=silent, reply_markup=keyboard, link_preview_options=_NO_PREVIEW,
-                ), chat, urgency,
+                ), chat, urgency, whose=whose,
             )  # fmt: skip
 
         return await _as_html_or_plain(sent, words)
@@ -269,6 +270,10 @@ class Calls:
         """Seconds until a message of little urgency would be sent."""
         return self._pace(chat).delay
 
+    def hurry(self, chat: int, whose: str) -> None:
+        """What waits in the name of `whose` is as urgent as can be."""
+        self._pace(chat).hurry(whose)
+
     def _pace(self, chat: int) -> Pace:
         return self._paces.setdefault(chat, Pace(every=self._every, burst=self._burst))
 
@@ -278,13 +283,14 @@ class Calls:
         chat: int = 0,
         urgency: Urgency | None = None,
         *,
+        whose: str = "",
         looks: bool = False,
     ) -> T:
         """`looks`: it only asks about the chat, which goes on where nothing more may be posted."""
         if not looks:
             self._check_held(chat)
         if urgency is not None and chat < 0:
-            await self._turn(chat, urgency)
+            await self._turn(chat, urgency, whose)
         try:
             return await request()
         except ChatMigrated as error:
@@ -296,11 +302,11 @@ class Calls:
                 error, chat, looks=looks
             ) from None  # what it was raised from may tell the URL
 
-    async def _turn(self, chat: int, urgency: Urgency) -> None:
+    async def _turn(self, chat: int, urgency: Urgency, whose: str) -> None:
         """A turn at the chat's pace; whoever would wait for long because Telegram says so is told."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        turn = loop.create_task(self._pace(chat).turn(urgency))
+        turn = loop.create_task(self._pace(chat).turn(urgency, whose=whose))
         try:
             while not (await asyncio.wait({turn}, timeout=1.0))[0]:
                 self._check_held(chat)

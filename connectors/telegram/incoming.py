@@ -9,6 +9,7 @@ from telegram import CallbackQuery, Message, Update, User
 
 from bridge.errors import Retry
 from bridge.events import ConversationId
+from bridge.surface import Anchor
 from connectors.telegram.answers import Answers
 from connectors.telegram.calls import Calls, patiently
 from connectors.telegram.group import Group
@@ -106,6 +107,13 @@ class Incoming:
             return None
         return None if above is None else await self._ledger.owner(ref(chat, above.message_id))
 
+    async def _anchor(self, cid: ConversationId, message: Message) -> Anchor:
+        """The thread that the message stands in; outside of topics, the conversation's own."""
+        if message.is_topic_message and message.message_thread_id is not None:
+            return topic_anchor(message.chat.id, message.message_thread_id)
+        root = await self._ledger.root(cid)
+        return root.anchor if root else Anchor("")
+
     async def _is_me(self, user: User | None) -> bool:
         return user is not None and user.id == (await patiently(self._calls.me, "who the bot is")).id
 
@@ -146,7 +154,8 @@ class Incoming:
                 said = NoteText(
                     _words(said)
                 )  # somebody else's words go to the visitor only when sent as one's own
-            reply = await self._desk.typed(cid, member, ref=_ref(message), said=said)
+            anchor = await self._anchor(cid, message)
+            reply = await self._desk.typed(cid, member, anchor=anchor, ref=_ref(message), said=said)
             await self._answer(cid, member, message, reply)
         if message.effective_attachment is not None:
             self._say(message, FILE)

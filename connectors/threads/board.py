@@ -56,6 +56,9 @@ class Board(Protocol):
     async def post(self, spot: Spot, piece: Piece, *, urgency: Urgency) -> str:
         """Show it; the message's id."""
 
+    def hurry(self, cid: ConversationId) -> None:
+        """Whatever waits to be posted for the conversation is as urgent as can be from now on."""
+
     async def find(self, spot: Spot, *, since: datetime) -> str | None:
         """The message that `post` made at `spot`, at or after `since`, though nobody heard of it."""
 

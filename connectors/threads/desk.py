@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from itertools import chain, count
+import re
 from typing import Literal
 
 from msgspec import Struct
@@ -12,9 +13,10 @@ from bridge.conversation import MAX_NAME, Conversation
 from bridge.errors import Refused
 from bridge.events import ConversationId, Entry, Event, Proposal, Seq, Staff, StaffId, author
 from bridge.rules import check_name
-from bridge.surface import Inlet, Receipt
+from bridge.surface import Anchor, Inlet, Receipt
 from bridge.text import clean_name
 from connectors.threads.card import Action
+from connectors.threads.ledger import Ledger
 from connectors.threads.words import NOTE_MARK, CommandLine, Meaning, NoteText, PlainText, meaning
 
 ThreadText = Literal["note", "takes_over"]
@@ -54,9 +56,13 @@ class Reply(Struct, frozen=True, kw_only=True):
 GiveLink = Callable[[ConversationId, Staff], Awaitable[str]]
 
 
-def is_typed(entry: Entry, surface: str) -> bool:
-    """Whether the words stand in the surface's thread already, because somebody typed them there."""
-    return entry.via == surface and entry.key.startswith("typed:")
+_TYPED = re.compile(r"typed:(?P<ref>.+?)(:sent|:gone|:edit:.*)?(#\d+)?")
+
+
+def typed_as(entry: Entry, surface: str) -> str | None:
+    """The message by which somebody typed `entry` on the surface itself, where its words stand already."""
+    found = _TYPED.fullmatch(entry.key) if entry.via == surface else None
+    return found and found["ref"]
 
 
 class Desk:
@@ -68,6 +74,7 @@ class Desk:
         surface: str,
         label: str,
         inlet: Inlet,
+        ledger: Ledger,
         thread_text: ThreadText,
         give_link: GiveLink,
         mark: str = "",
@@ -75,6 +82,7 @@ class Desk:
         self._surface = surface
         self._label = label
         self._inlet = inlet
+        self._ledger = ledger
         self._thread_text = thread_text
         self._give_link = give_link
         self._mark = mark
@@ -82,12 +90,16 @@ class Desk:
     def staff_id(self, member_id: str) -> StaffId:
         return StaffId(f"{self._surface}:{member_id}")
 
-    async def typed(self, cid: ConversationId, member: Member, *, ref: str, said: Meaning) -> Reply:
+    async def typed(
+        self, cid: ConversationId, member: Member, *, anchor: Anchor, ref: str, said: Meaning
+    ) -> Reply:
+        """A message in the thread `anchor`, where its words stand from now on."""
         state = await self._inlet.state(cid)
         by, key = self._staff(state, member), f"typed:{ref}"
         known = state.keys.get((author(by), key))
         if known is not None:
             return await self._repeated(cid, state, known[0], said)
+        await self._ledger.typed(ref, anchor)
         try:
             match said:
                 case CommandLine(line=line):

@@ -45,10 +45,12 @@ def kit(
         name=name, board=board, ledger=ledger, cards=cards, inlet=bridge, sites=sites,
         mirror=settings.mirror, clock=bridge.clock,
     )  # fmt: skip
+    bridge.observe(threads.grew)
     desk = Desk(
         surface=name,
         label=label,
         inlet=bridge,
+        ledger=ledger,
         thread_text=settings.thread_text,
         give_link=give_link,
         mark=mark,

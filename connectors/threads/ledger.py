@@ -47,6 +47,7 @@ class Ledger:
         self._roots = f"{surface}-root"
         self._placed = f"{surface}-placed"
         self._places = f"{surface}-place"
+        self._typed = f"{surface}-typed"
         self._cards = f"{surface}-card"
 
     # The thread
@@ -110,6 +111,15 @@ class Ledger:
     async def owner(self, message: str) -> ConversationId | None:
         raw = await self._store.get(self._places, message)
         return None if raw is None else ConversationId(raw.decode())
+
+    # In which thread a member typed message `ref`
+
+    async def typed(self, ref: str, anchor: Anchor) -> None:
+        await self._store.put(self._typed, ref, anchor.encode(), expires_at=self._clock() + KEPT)
+
+    async def typed_in(self, ref: str) -> Anchor | None:
+        raw = await self._store.get(self._typed, ref)
+        return None if raw is None else Anchor(raw.decode())
 
     # Cards that are to be drawn anew
 

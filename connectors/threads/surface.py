@@ -9,13 +9,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from bridge import events as ev
+from bridge.conversation import Conversation
 from bridge.errors import AnchorLost, Undeliverable
-from bridge.events import ConversationId, Entry, Seq, Staff
+from bridge.events import ConversationId, Entry, Seq, Staff, author
 from bridge.surface import Anchor, Inlet, Post
 from connectors.threads.board import Board, Spot
 from connectors.threads.card import Site, card
 from connectors.threads.cards import Cards
-from connectors.threads.desk import is_typed
+from connectors.threads.desk import typed_as
 from connectors.threads.ledger import Ledger, Placed, Root
 from connectors.threads.pace import Urgency
 from connectors.threads.shown import Call, Change, Notice, Shown, Speech, reads_now, shown
@@ -51,6 +52,12 @@ class Threads:
         self._sites = sites
         self._mirror = mirror
         self._clock = clock
+        self._slow: dict[ConversationId, Seq] = {}  # whose words are being posted, and may have to wait
+
+    def grew(self, cid: ConversationId, state: Conversation) -> None:
+        """Whoever waits behind words that have time need not wait for long."""
+        if cid in self._slow and _is_urgent_after(self._slow[cid], state):
+            self._board.hurry(cid)
 
     async def deliver(self, post: Post) -> Anchor | None:
         root = await self._ledger.root(post.cid)
@@ -121,13 +128,12 @@ class Threads:
 
     async def _backfill(self, cid: ConversationId, root: Root, before: Sequence[Entry], post: Post) -> None:
         now = reads_now(before, post.latest, surface=self._name)
-        here = {
-            e.seq for e in before if is_typed(e, self._name) and e.at > root.began_at
-        }  # in this very thread
+        here = {e.seq for e in before if await self._stands(e, root)}
         group: list[tuple[Seq, Shown]] = []
-        for seq, seen in now.items():
+        for seq, each in now.items():
             if seq == root.words_seq or seq in here:
                 continue
+            seen = Notice(text=each.text) if isinstance(each, Call) else each  # whoever is on duty heard it
             placed = await self._ledger.placed(cid, root.anchor, seq)
             if placed is None and len(group) < TOGETHER:
                 group.append((seq, seen))
@@ -160,8 +166,8 @@ class Threads:
         if isinstance(seen, Change):
             await self._change(post, root, seen.target)
             return
-        if isinstance(seen, Speech) and is_typed(entry, self._name) and entry.at >= root.began_at:
-            return  # it stands there already; what was typed in an earlier thread does not
+        if isinstance(seen, Speech) and await self._stands(entry, root):
+            return
         placed = await self._ledger.placed(cid, root.anchor, entry.seq)
         if placed is not None and placed.group[0] != entry.seq:
             if not placed.sending:
@@ -174,6 +180,11 @@ class Threads:
             group = [(entry.seq, seen), *company]
         await self._place(cid, root.anchor, group, since=entry.at)
 
+    async def _stands(self, entry: Entry, root: Root) -> bool:
+        """Whether a member typed it in this very thread, where it stands already; not in an earlier one."""
+        ref = typed_as(entry, self._name)
+        return ref is not None and await self._ledger.typed_in(ref) == root.anchor
+
     async def _company(self, post: Post, root: Root) -> list[tuple[Seq, Shown]]:
         """What follows the entry and may share its message, where the platform cannot keep up."""
         most = self._board.most_together
@@ -182,7 +193,7 @@ class Threads:
             return found
         for entry in await self._inlet.read(post.cid, after=post.entry.seq, limit=most - 1):
             seen = shown(entry, post.latest, surface=self._name)
-            if isinstance(seen, Change | Call) or is_typed(entry, self._name):
+            if isinstance(seen, Change | Call) or typed_as(entry, self._name):
                 break
             if seen is not None and entry.seq != root.words_seq:
                 found.append((entry.seq, seen))
@@ -205,19 +216,30 @@ class Threads:
         placed = await self._ledger.placed(cid, anchor, first)
         if placed is None or placed.group != seqs:
             placed = Placed(group=seqs)
-        urgency = _urgency(group[0][1])
-        for part in range(len(placed.messages), len(pieces)):
-            spot = Spot(cid=cid, anchor=anchor, seq=first, part=part)
-            message = None
-            if placed.sending:
-                message = await self._board.find(spot, since=since)
-            else:
-                placed = replace(placed, sending=True)
+        urgency = await self._urgency(cid, group)
+        try:
+            for part in range(len(placed.messages), len(pieces)):
+                spot = Spot(cid=cid, anchor=anchor, seq=first, part=part)
+                message = None
+                if placed.sending:
+                    message = await self._board.find(spot, since=since)
+                else:
+                    placed = replace(placed, sending=True)
+                    await self._ledger.place(cid, anchor, placed)
+                if message is None:
+                    message = await self._board.post(spot, pieces[part], urgency=urgency)
+                placed = replace(placed, messages=(*placed.messages, message), sending=False)
                 await self._ledger.place(cid, anchor, placed)
-            if message is None:
-                message = await self._board.post(spot, pieces[part], urgency=urgency)
-            placed = replace(placed, messages=(*placed.messages, message), sending=False)
-            await self._ledger.place(cid, anchor, placed)
+        finally:
+            self._slow.pop(cid, None)
+
+    async def _urgency(self, cid: ConversationId, group: Sequence[tuple[Seq, Shown]]) -> Urgency:
+        """Words that have time are urgent all the same where something urgent comes after them."""
+        last = group[-1][0]
+        if not all(_has_time(seen) for _, seen in group):
+            return Urgency.CONTROL
+        self._slow[cid] = last  # before the look: from now on `grew` tells
+        return Urgency.CONTROL if _is_urgent_after(last, await self._inlet.state(cid)) else Urgency.WORDS
 
     async def _change(self, post: Post, root: Root, target: Seq) -> None:
         cid, anchor = post.cid, root.anchor
@@ -228,9 +250,7 @@ class Threads:
             return
         placed = await self._ledger.placed(cid, anchor, target)
         if placed is None:
-            if not is_typed(
-                post.entry, self._name
-            ):  # the words stand where only their author can change them
+            if typed_as(post.entry, self._name) is None:  # else only their author can change them there
                 anew = [(post.entry.seq, seen) for _, seen in await self._group(cid, (target,), post)]
                 if anew:
                     await self._place(cid, anchor, anew, since=post.entry.at)
@@ -269,9 +289,14 @@ def _words(entries: Sequence[Entry], seq: Seq) -> str:
     return words
 
 
-def _urgency(seen: Shown) -> Urgency:
-    match seen:
-        case Call() | Notice():
-            return Urgency.CONTROL
-        case Speech(role=role):
-            return Urgency.CONTROL if role == "visitor" else Urgency.WORDS
+def _has_time(seen: Shown) -> bool:
+    """Words of the team's own side; what the visitor says and who answers have none."""
+    return isinstance(seen, Speech) and seen.role != "visitor"
+
+
+def _is_urgent_after(seq: Seq, state: Conversation) -> bool:
+    """Whether something in the log after `seq` has no time."""
+    spoken = (state.words.get(Seq(s)) for s in range(seq + 1, state.head + 1))
+    by_visitor = any(w is not None and w.author == author(ev.Visitor()) for w in spoken)
+    called = state.help is not None and state.help.told > seq
+    return by_visitor or called or state.closed or state.floor.since > seq

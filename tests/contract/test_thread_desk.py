@@ -10,10 +10,23 @@ from bridge import events as ev
 from bridge.core import Bridge
 from bridge.events import ConversationId, Entry, Event, Party, Proposal, Seq, Staff, StaffId
 from bridge.store import open_store
-from connectors.threads.desk import FOR_THE_TEAM, GONE, KEPT_AS_NOTE, NO_COMMANDS, Desk, Member, Offer, Reply
+from bridge.surface import Anchor
+from connectors.threads.desk import (
+    FOR_THE_TEAM,
+    GONE,
+    KEPT_AS_NOTE,
+    NO_COMMANDS,
+    Desk,
+    Member,
+    Offer,
+    Reply,
+    typed_as,
+)
+from connectors.threads.ledger import Ledger
 from connectors.threads.words import CommandLine, Meaning, NoteText, PlainText, meaning
 
 CID = ConversationId("c")
+HERE = Anchor("C1:1.0")
 VISITOR = ev.Visitor()
 ANN, SAM = Member(id="U1", name="Ann"), Member(id="U2", name="Sam")
 WEB = Staff(id=StaffId("web"), name="Dana")
@@ -24,6 +37,7 @@ class Office:
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
+        self.ledger = Ledger(store=bridge.store, surface="slack", clock=bridge.clock)
         self.given: list[Staff] = []
         self.desk = self.seated()
         self.eager = self.seated(thread_text="takes_over")
@@ -36,8 +50,9 @@ class Office:
 
         thread_text = "takes_over" if how else "note"
         return Desk(
-            surface=surface, label=label, inlet=self.bridge, thread_text=thread_text, give_link=give_link
-        )
+            surface=surface, label=label, inlet=self.bridge, ledger=self.ledger,
+            thread_text=thread_text, give_link=give_link,
+        )  # fmt: skip
 
     async def put(self, by: Party, *events: Event) -> int:
         self._count += 1
@@ -48,9 +63,9 @@ class Office:
     async def types(self, member: Member, text: str, *, ref: str, desk: Desk | None = None) -> Reply:
         """Twice, as after a lost answer: the same reply, and nothing more in the log."""
         said = meaning(text, mark="!")
-        first = await (desk or self.desk).typed(CID, member, ref=ref, said=said)
+        first = await (desk or self.desk).typed(CID, member, anchor=HERE, ref=ref, said=said)
         head = (await self.bridge.state(CID)).head
-        assert await (desk or self.desk).typed(CID, member, ref=ref, said=said) == first
+        assert await (desk or self.desk).typed(CID, member, anchor=HERE, ref=ref, said=said) == first
         assert (await self.bridge.state(CID)).head == head
         return first
 
@@ -144,7 +159,7 @@ async def test_commands_do_what_they_say(office: Office) -> None:
 
 async def test_commands_that_only_answer_add_nothing(office: Office) -> None:
     assert "take [words]" in (await office.types(ANN, "!help", ref="1")).text
-    reply = await office.desk.typed(CID, ANN, ref="2", said=CommandLine("link"))
+    reply = await office.desk.typed(CID, ANN, anchor=HERE, ref="2", said=CommandLine("link"))
     assert reply == Reply(link="https://chat.example/join#slack:U1")
     assert office.given == [Staff(id=StaffId("slack:U1"), name="Ann")]
     assert (await office.bridge.state(CID)).head == 2
@@ -234,8 +249,23 @@ async def test_take_over_and_send_is_both_or_nothing_and_once(office: Office) ->
         ev.Noted(text="a refund is possible"), ev.TookOver(), ev.Said(text="a refund is possible"),
         ev.Retracted(target=Seq(3)),
     ]  # fmt: skip
-    again = await office.desk.typed(CID, ANN, ref="1", said=PlainText("a refund is possible"))
+    again = await office.desk.typed(CID, ANN, anchor=HERE, ref="1", said=PlainText("a refund is possible"))
     assert again == Reply(mark="sent"), "the platform tells the message once more"
+
+
+async def test_what_was_typed_is_known_by_its_message_whatever_became_of_it(office: Office) -> None:
+    ref = "C1:1700000000.000100"
+    reply = await office.types(ANN, "a refund", ref=ref)
+    assert reply.offer is not None
+    await office.desk.take_and_send(CID, ANN, reply.offer)
+    await office.desk.edited(CID, ANN, ref=ref, said=PlainText("the refund"), revision="1700000001.000100")
+    await office.desk.deleted(CID, ANN, ref=ref)
+    typed = [e for e in await office.log() if e.via == "slack"]
+    names = [type(e.event).__name__ for e in typed]
+    assert names == ["Noted", "TookOver", "Said", "Retracted", "Edited", "Retracted"]
+    assert {typed_as(e, "slack") for e in typed} == {ref}
+    assert {typed_as(e, "telegram") for e in typed} == {None}
+    assert await office.ledger.typed_in(ref) == HERE
 
 
 async def test_the_notes_present_words_are_sent(office: Office) -> None:

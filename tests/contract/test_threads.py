@@ -18,6 +18,7 @@ from bridge.events import ConversationId, Event, Party, Proposal, Staff, StaffId
 from bridge.store import Record
 from bridge.store.memory import MemoryStore
 from bridge.surface import Anchor, Post
+from connectors.threads import shown
 from connectors.threads.card import card
 from connectors.threads.cards import EVERY, WAITING, Cards
 from connectors.threads.ledger import Ledger
@@ -54,6 +55,7 @@ class Wall:
             name="wall", board=board, ledger=self.ledger, cards=self.cards, inlet=bridge,
             sites={"acme": Acme()}, mirror=mirror, clock=bridge.clock,
         )  # fmt: skip
+        bridge.observe(self.threads.grew)
 
     async def run(self, _inlet: object) -> None:
         await self.cards.run()
@@ -90,9 +92,13 @@ class World:
         for text in texts:
             await self.put(VISITOR, ev.Said(text=text), cid=cid)
 
-    async def types(self, text: str, *, ref: str) -> int:
-        """Ann types in the thread: to the visitor where she has the floor."""
-        return await self.put(ANN, ev.Said(text=text), key=f"typed:{ref}", via="wall")
+    async def types(self, event: Event, *, ref: str, anchor: Anchor | None = None) -> int:
+        """Ann types in the thread that stands, or in `anchor`."""
+        (standing,) = [t.anchor for t in self.board.of(CID) if not t.gone] or [None]
+        where = anchor or standing
+        assert where is not None
+        await self.wall.ledger.typed(ref, where)
+        return await self.put(ANN, event, key=f"typed:{ref}", via="wall")
 
     def anew(self) -> None:
         """The process is another one; the store and the platform are the same."""
@@ -436,8 +442,8 @@ async def test_words_typed_in_the_thread_are_not_repeated_there():
     await world.says("hi")
     await world.carry()
     await world.put(ANN, ev.TookOver())
-    await world.types("typed here", ref="1")
-    await world.put(ANN, ev.Noted(text="also here"), key="typed:2", via="wall")
+    await world.types(ev.Said(text="typed here"), ref="1")
+    await world.types(ev.Noted(text="also here"), ref="2")
     await world.put(
         ANN, ev.Edited(target=ev.Seq(4), text="typed otherwise"), key="typed:1:edit:1", via="wall"
     )
@@ -453,6 +459,53 @@ async def test_words_typed_in_the_thread_are_not_repeated_there():
         "Ann [note]: also here",
         "Ann: from the web",
     ], "a new thread has them"
+
+
+async def test_words_typed_under_a_root_that_is_gone_show_in_the_next_thread():
+    world = World()
+    await world.says("hi")
+    await world.put(ANN, ev.TookOver())
+    await world.carry()
+    (gone,) = [t.anchor for t in world.board.of(CID)]
+    world.board.forget(CID)
+
+    def obey(call: Call, _cid: ConversationId) -> None:
+        if call == "begin":
+            raise Retry(0.01, "not just now")
+
+    world.board.obey = obey
+    async with world.carried():
+        await world.says("still there?")
+        await eventually(lambda: "begin" in world.board.calls[1:])
+        await world.types(ev.Said(text="typed under a tombstone"), ref="1", anchor=gone)
+        world.board.obey = lambda _call, _cid: None
+        await eventually(world.caught_up)
+    assert world.shown()[-2:] == ["Visitor: still there?", "Ann: typed under a tombstone"]
+
+
+async def test_the_clocks_of_two_servers_do_not_decide_what_was_typed_where():
+    world = World()
+    await world.says("hi")
+    await world.put(ANN, ev.TookOver())
+    await world.carry()
+    world.now -= timedelta(minutes=5)
+    await world.types(ev.Said(text="by a server that is behind"), ref="1")
+    world.now += timedelta(minutes=10)
+    await world.carry()
+    assert world.shown() == ["[hi]", "* Ann took over and is answering."]
+
+
+async def test_whoever_is_on_duty_is_called_once_also_where_the_thread_begins_anew():
+    world = World()
+    await world.says("hi")
+    await world.put(VISITOR, ev.HelpWanted(reason="refund"))
+    await world.carry()
+    world.board.forget(CID)
+    await world.says("anybody?")
+    await world.carry()
+    assert world.shown() == ["[hi]", "* Visitor asks for a person: refund", "Visitor: anybody?"]
+    calls = [m for t in world.board.of(CID) for m in t.messages if isinstance(m.shown, shown.Call)]
+    assert len(calls) == 1
 
 
 async def test_longer_and_shorter_and_longer_again():
@@ -537,10 +590,39 @@ async def test_the_visitor_and_calls_go_before_the_assistants_words():
     world = World()
     await world.says("hi", "a")
     await world.put(ASSISTANT, ev.Said(text="b"))
-    await world.put(VISITOR, ev.HelpWanted())
     await world.carry()
     urgencies = [m.urgency for m in world.board.of(CID)[0].messages]
-    assert urgencies == [Urgency.CONTROL, Urgency.WORDS, Urgency.CONTROL]
+    assert urgencies == [Urgency.CONTROL, Urgency.WORDS]
+
+
+@pytest.mark.parametrize(
+    ("by", "event"),
+    [(VISITOR, ev.Said(text="c")), (VISITOR, ev.HelpWanted()), (ANN, ev.TookOver()), (VISITOR, ev.Closed())],
+)
+async def test_nothing_urgent_waits_behind_words_that_have_time(by: Party, event: Event):
+    late = World()
+    await late.says("hi")
+    await late.put(ASSISTANT, ev.Said(text="b"))
+    await late.put(by, event)
+    await late.carry()
+    assert Urgency.WORDS not in [m.urgency for m in late.board.of(CID)[0].messages], "known from the start"
+
+    soon = World()
+    await soon.says("hi")
+    async with soon.carried():
+        await eventually(soon.caught_up)
+        soon.board.open.clear()
+        await soon.put(ASSISTANT, ev.Said(text="b"))
+        await eventually(lambda: soon.board.calls[-1] == "post")
+        assert soon.board.hurried == []
+        await soon.put(by, event)
+        assert CID in soon.board.hurried, "heard of while the words wait"
+        soon.board.open.set()
+        await eventually(soon.caught_up)
+        before = len(soon.board.hurried)
+        await soon.put(VISITOR, ev.Rated(score="good"))
+        await eventually(soon.caught_up)
+        assert len(soon.board.hurried) == before, "nobody waits any more"
 
 
 async def test_its_own_trouble_is_no_news_in_the_thread():

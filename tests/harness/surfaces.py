@@ -9,7 +9,7 @@ import re
 from bridge import events as ev
 from bridge.conversation import Conversation, fold
 from bridge.events import Entry
-from connectors.threads.desk import is_typed
+from connectors.threads.desk import typed_as
 from connectors.threads.shown import Change, Speech, shown
 from tests.harness.history import History, Log, Posted
 from tests.harness.verdict import Verdict, text_of
@@ -50,7 +50,7 @@ def _expected(log: Log, surface: str) -> list[Entry]:
     found = []
     for entry in log:
         seen = shown(entry, state, surface=surface)
-        typed = isinstance(seen, Speech) and is_typed(entry, surface)
+        typed = isinstance(seen, Speech) and typed_as(entry, surface) is not None
         if seen is not None and not isinstance(seen, Change) and not typed and entry.seq != first:
             found.append(entry)
     return found

@@ -1,11 +1,12 @@
 """Turns: never more than the platform takes, the urgent first, in virtual time."""
 
 import asyncio
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.threads.pace import Pace, Urgency
+from connectors.threads.pace import RECOVERS, SLOWEST, Pace, Urgency
 from tests.virtual import in_virtual_time
 
 CONTROL, WORDS, CARD = Urgency
@@ -27,7 +28,7 @@ class Queue:
         self.tasks[name] = asyncio.create_task(self._go(name, urgency))
 
     async def _go(self, name: str, urgency: Urgency) -> None:
-        await self.pace.turn(urgency)
+        await self.pace.turn(urgency, whose=name[0])
         self.turns.append((name, now()))
 
     async def done(self) -> None:
@@ -117,7 +118,7 @@ def test_a_hold_stops_everybody_for_as_long_as_it_says_and_a_shorter_one_shorten
         assert queue.pace.waiting == 3
         assert queue.pace.delay >= 20
         await queue.done()
-        assert queue.turns == [("a", 30), ("b", 30), ("c", 31)]
+        assert queue.turns == [("a", 30), ("b", 30), ("c", 32)]
 
     in_virtual_time(story())
 
@@ -131,6 +132,76 @@ def test_a_hold_that_comes_while_somebody_waits_for_a_turn_counts_too():
         queue.pace.hold(9.5)
         await queue.done()
         assert queue.turns == [("a", 0), ("b", 10)]
+
+    in_virtual_time(story())
+
+
+def test_who_was_told_to_pause_goes_more_slowly_until_it_is_forgotten():
+    async def story() -> None:
+        queue = Queue(every=1.0)
+        for pause in (5.0, 5.0):
+            queue.pace.hold(pause)
+            queue.pace.hold(pause)  # the same pause, told to two
+            await asyncio.sleep(pause)
+        for number in range(6):
+            queue.wants(f"a{number}")
+        await queue.done()
+        assert [b - a for a, b in pairwise(queue.times)] == [4.0] * 5
+        await asyncio.sleep(2 * RECOVERS)
+        for number in range(3):
+            queue.wants(f"b{number}")
+        await queue.done()
+        assert [b - a for a, b in pairwise(queue.times[6:])] == [1.0] * 2
+        for _ in range(20):
+            queue.pace.hold(1.0)
+            await asyncio.sleep(1.0)
+        queue.wants("c0")
+        queue.wants("c1")
+        await queue.done()
+        assert queue.times[-1] - queue.times[-2] == SLOWEST
+
+    in_virtual_time(story())
+
+
+def test_two_that_share_what_a_platform_takes_find_its_rate_together():
+    async def story() -> None:
+        """Each would send one a second, and the platform takes one a second of both; a turn that it refuses
+        costs both a pause of five."""
+        queues = [Queue(every=1.0) for _ in range(2)]
+        taken: list[float] = []
+        refused: list[float] = []
+
+        async def send(queue: Queue) -> None:
+            while now() < 600:
+                await queue.pace.turn(WORDS)
+                if sum(at > now() - 10 for at in taken) >= 10:
+                    refused.append(now())
+                    queue.pace.hold(5.0)
+                else:
+                    taken.append(now())
+
+        await asyncio.gather(*(send(queue) for queue in queues))
+        assert len(refused) < 30, "it does not run into it all the time"
+        assert len(taken) > 300, "nor is it left idle"
+
+    in_virtual_time(story())
+
+
+def test_who_is_hurried_is_as_urgent_as_can_be_where_it_came():
+    async def story() -> None:
+        queue = Queue()
+        queue.wants("x")
+        await asyncio.sleep(0.1)
+        for name, urgency in [("a1", WORDS), ("b1", WORDS), ("k1", CONTROL), ("b2", CARD), ("k2", CONTROL)]:
+            queue.wants(name, urgency)
+            await asyncio.sleep(0)
+        waiting = queue.pace.waiting
+        queue.pace.hurry("b")
+        queue.pace.hurry("nobody")
+        assert queue.pace.waiting == waiting == 5
+        await queue.done()
+        assert queue.names == ["x", "b1", "k1", "b2", "k2", "a1"]
+        assert queue.times == [0, 1, 2, 3, 4, 5], "nobody takes two turns"
 
     in_virtual_time(story())
 
