@@ -5,6 +5,7 @@ with an `Undelivered` entry that staff can see. Of several processes, one at a t
 """
 
 import asyncio
+from hashlib import blake2s
 import logging
 import time
 
@@ -24,14 +25,15 @@ log = logging.getLogger(__name__)
 
 CURSORS = 5_000  # kept in memory
 ELSEWHERE = 0.5  # seconds until a lane that another process works on is looked at again
+REASONS = 3  # that staff are told while one entry waits: what goes on for hours must not fill the log
 
 
 class Persistence(Struct, frozen=True, kw_only=True):
     """How a courier keeps trying; times in seconds.
 
-    A surface in trouble (`Retry`) is tried for ever, with pauses from `first` to `longest`; staff are told
-    when it has lasted for `tell`. An entry that makes the surface fail (any other error) is given up after
-    `tries` or `give_up`.
+    A surface in trouble (`Retry`) is tried for ever, with pauses from `first` to `longest`. Staff are told
+    when it has lasted for `tell`, and again where the reason is another one by then. An entry that makes the
+    surface fail (any other error) is given up after `tries` or `give_up`.
     """
 
     first: float = 1.0
@@ -39,7 +41,7 @@ class Persistence(Struct, frozen=True, kw_only=True):
     tell: float = 30.0
     tries: int = 8
     give_up: float = 300.0
-    scan: float = 5.0
+    scan: float = 2.0
 
 
 class Courier:
@@ -159,7 +161,7 @@ class Courier:
             if pause is None:
                 await self._tell(cid, entry, self._undelivered(entry, reason))
                 return Cursor(position=entry.seq, anchor=anchor)
-            if delivery.must_tell(pause):
+            if delivery.must_tell(reason, pause=pause):
                 await self._tell(cid, entry, replace(self._undelivered(entry, reason), retrying=True))
             await asyncio.sleep(pause)
 
@@ -175,7 +177,7 @@ class Courier:
         """Put `event` into the log, unless it is about a word of trouble: those must not breed."""
         if isinstance(entry.event, ev.Undelivered):
             return
-        phase = "late" if event.late else "retrying" if event.retrying else "lost"
+        phase = "late" if event.late else f"retrying:{_digest(event.reason)}" if event.retrying else "lost"
         key = f"undelivered:{event.surface}:{event.target}:{phase}"
         try:
             await self._bridge.submit(cid, Proposal(events=(event,), by=ev.System(), via="courier", key=key))
@@ -188,10 +190,10 @@ class _Delivery:
 
     def __init__(self, persistence: Persistence) -> None:
         self._persistence = persistence
-        self._started = time.monotonic()
+        self._since = time.monotonic()  # it began, or staff were last told
         self._tries = 0
         self._elapsed = 0.0
-        self.told = False
+        self.told: set[str] = set()
 
     def failed(self, *, limit: bool) -> float | None:
         """The pause before the next try, or None when `limit` applies and is reached."""
@@ -201,9 +203,17 @@ class _Delivery:
         over = self._tries >= self._persistence.tries or self._elapsed > self._persistence.give_up
         return None if limit and over else pause
 
-    def must_tell(self, pause: float) -> bool:
-        """True once: when the trouble has lasted long enough to be told, or is known to, `pause` included."""
-        if self.told or time.monotonic() - self._started + pause < self._persistence.tell:
+    def must_tell(self, reason: str, *, pause: float) -> bool:
+        """True once for each reason: where it has lasted for long enough, or will have after `pause`."""
+        now = time.monotonic()
+        if reason in self.told or len(self.told) == REASONS:
             return False
-        self.told = True
+        if now - self._since + pause < self._persistence.tell:
+            return False
+        self.told.add(reason)
+        self._since = now
         return True
+
+
+def _digest(reason: str) -> str:
+    return blake2s(reason.encode(), digest_size=8).hexdigest()

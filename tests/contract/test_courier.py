@@ -134,6 +134,50 @@ async def _untroubled(bridge: Bridge, cid: ConversationId) -> bool:
     return not (await bridge.state(cid)).troubles
 
 
+async def test_another_reason_is_told_too_but_not_without_end(bridge: Bridge) -> None:
+    """Whoever mends what they were told of must hear of what is wrong next."""
+    wall, reason = Wall(), ["the wall is wet"]
+
+    def obey(post: Post) -> None:
+        if reason:
+            raise Retry(0.01, reason[-1])
+
+    wall.obey = obey
+    async with carried(bridge, wall):
+        await say(bridge, ANN, "a")
+        for told in ("the wall is wet", "no ladder", "the ladder is short"):
+            reason.append(told)
+            await eventually(lambda told=told: _reads(bridge, told))
+        reason.append("it rains")
+        await asyncio.sleep(5 * QUICK.tell)
+        reason.append("the wall is wet")
+        await asyncio.sleep(5 * QUICK.tell)
+        reason.clear()
+        await eventually(lambda: wall.of(ANN)[:2] == [1, 2])
+        await eventually(lambda: _untroubled(bridge, ANN))
+    told = [t.reason for t in await troubles(bridge, ANN)]
+    assert told == ["the wall is wet", "no ladder", "the ladder is short", ""]
+
+
+async def test_a_courier_that_begins_anew_tells_what_is_wrong_now(bridge: Bridge) -> None:
+    wall = Wall()
+    for reason in ("the wall is wet", "no ladder"):
+
+        def obey(_post: Post, reason: str = reason) -> None:
+            raise Retry(0.01, reason)
+
+        wall.obey = obey
+        async with carried(bridge, wall):
+            if not await bridge.read(ANN):
+                await say(bridge, ANN, "a")
+            await eventually(lambda reason=reason: _reads(bridge, reason))
+
+
+async def _reads(bridge: Bridge, reason: str) -> bool:
+    trouble = (await bridge.state(ANN)).troubles.get("wall")
+    return trouble is not None and trouble.reason == reason
+
+
 @pytest.mark.parametrize(
     "error", [Undeliverable("too rude"), ValueError("poison")], ids=["refused", "poison"]
 )
