@@ -95,10 +95,11 @@ class Dispatch:
             state, entries = await self.log(cid)
             if lapsed(found, state) or not await self._is_due(cid, recipient, found, state):
                 return None
-            if not await self._ledger.reserve(recipient, cap=self.per_hour):
+            hour = await self._ledger.reserve(recipient, cap=self.per_hour)
+            if hour is None:
                 await self._ledger.hold(Held(cid=cid, recipient=recipient, seq=found.seq, at=self._clock()))
                 return None
-            return await to_its_end(self._send(cid, recipient, found, state, entries))
+            return await to_its_end(self._send(cid, recipient, found, state, entries, hour=hour))
 
     async def _send(
         self,
@@ -107,6 +108,8 @@ class Dispatch:
         found: Occasion,
         state: Conversation,
         entries: Sequence[Entry],
+        *,
+        hour: str,
     ) -> Verdict:
         verdict: Verdict | None = None
         try:
@@ -120,7 +123,8 @@ class Dispatch:
                 await self._ledger.record(cid, recipient, mail.sent)
                 log.info("mail to %s about %s: %s, %d bytes", recipient, cid, found.kind, len(mail.raw))
         finally:
-            await self._ledger.release(recipient, sent=isinstance(verdict, Accepted))
+            if not isinstance(verdict, Accepted):
+                await self._ledger.give_back(hour)
         if isinstance(verdict, Refused):
             await self.give_up(cid, recipient, found, head=state.head, reason=verdict.reason)
         return verdict

@@ -3,7 +3,6 @@
 Everything is durable before it is relied on, so that a restart neither repeats a mail nor forgets one.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,7 +10,6 @@ import hmac
 from urllib.parse import quote
 
 from msgspec import Struct, json
-from msgspec.structs import replace
 
 from bridge.events import ConversationId, Seq, StaffId
 from bridge.links import fingerprint
@@ -61,16 +59,6 @@ class Owed(Struct, frozen=True, kw_only=True):
     told: bool = False
 
 
-class Hour(Struct, frozen=True, kw_only=True):
-    """The hour that the recipient's first mail in it began."""
-
-    began: datetime
-    sent: int = 0
-
-    def over(self, now: datetime) -> bool:
-        return now >= self.began + HOUR
-
-
 class Subscription(Struct, frozen=True, kw_only=True):
     """What an unsubscribe token stands for."""
 
@@ -85,8 +73,6 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._key = key
-        self._counting = asyncio.Lock()
-        self._under_way: dict[StaffId, int] = {}
 
     # Sent
 
@@ -103,36 +89,32 @@ class Ledger:
         key = f"{cid}/{_safe(recipient)}/{sent.kind}"
         await self._store.put("mail-sent", key, json.encode(sent), expires_at=sent.at + KEPT)
 
-    # Hours
+    # Hours, which follow one another from the first mail that the recipient ever got
 
-    async def reserve(self, recipient: StaffId, *, cap: int) -> bool:
-        """Take one of the hour's mails, to be settled by `release`; False when there is none left."""
-        async with self._counting:
-            hour = await self.hour(recipient)
-            under_way = self._under_way.get(recipient, 0)
-            if hour.sent + under_way >= cap:
-                return False
-            self._under_way[recipient] = under_way + 1
-            return True
+    async def reserve(self, recipient: StaffId, *, cap: int) -> str | None:
+        """Take one of the hour's mails, to be given back where none is sent; None when there is none left.
 
-    async def release(self, recipient: StaffId, *, sent: bool) -> None:
-        async with self._counting:
-            self._under_way[recipient] -= 1
-            if not self._under_way[recipient]:
-                del self._under_way[recipient]
-            if sent:
-                hour = await self.hour(recipient)
-                counted = replace(hour, sent=hour.sent + 1)
-                await self._store.put(
-                    "mail-hour", _safe(recipient), json.encode(counted), expires_at=hour.began + HOUR
-                )
+        Servers beside each other count together: the store adds up.
+        """
+        hour = await self._hour(recipient)
+        taken = await self._store.add("mail-hour", hour, 1, expires_at=self._clock() + 2 * HOUR)
+        if taken <= cap:
+            return hour
+        await self.give_back(hour)
+        return None
 
-    async def hour(self, recipient: StaffId) -> Hour:
-        """The hour that runs; a fresh one where the last is over."""
-        now = self._clock()
-        raw = await self._store.get("mail-hour", _safe(recipient))
-        hour = json.decode(raw, type=Hour) if raw else None
-        return Hour(began=now) if hour is None or hour.over(now) else hour
+    async def give_back(self, hour: str) -> None:
+        await self._store.add("mail-hour", hour, -1, expires_at=self._clock() + 2 * HOUR)
+
+    async def taken(self, recipient: StaffId) -> int:
+        """How many mails of the hour that runs are taken."""
+        return int(await self._store.get("mail-hour", await self._hour(recipient)) or 0)
+
+    async def _hour(self, recipient: StaffId) -> str:
+        name, now = _safe(recipient), self._clock()
+        await self._store.put("mail-first", name, now.isoformat().encode(), new=True)
+        first = datetime.fromisoformat((await self._store.get("mail-first", name) or b"").decode())
+        return f"{name}/{(now - first) // HOUR}"
 
     # Held for a digest
 

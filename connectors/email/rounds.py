@@ -60,7 +60,7 @@ class Rounds:
         if self._resting_until is not None and self._clock() < self._resting_until:
             return
         for recipient, held in (await self._ledger.held()).items():
-            if (await self._ledger.hour(recipient)).sent < self._dispatch.per_hour:
+            if await self._ledger.taken(recipient) < self._dispatch.per_hour:
                 await self._keep_going(self._digest(recipient, held), what=f"digest to {recipient}")
 
     async def _keep_going(self, work: Coroutine[None, None, None], *, what: str) -> None:
@@ -132,14 +132,16 @@ class Rounds:
     async def _send_digest(
         self, recipient: StaffId, person: Person, wanted: Sequence[tuple[Held, Conversation, Sequence[Entry]]]
     ) -> None:
-        if not await self._ledger.reserve(recipient, cap=self._dispatch.per_hour):
+        hour = await self._ledger.reserve(recipient, cap=self._dispatch.per_hour)
+        if hour is None:
             return
         verdict: Verdict | None = None
         try:
             raw, listed = await self._writer.digest(recipient, person, wanted, cap=self._dispatch.per_hour)
             verdict = await self._dispatch.hand_over(raw, person)
         finally:
-            await self._ledger.release(recipient, sent=isinstance(verdict, Accepted))
+            if not isinstance(verdict, Accepted):
+                await self._ledger.give_back(hour)
         match verdict:
             case Accepted():
                 for item, state, _ in wanted[:listed]:
