@@ -12,22 +12,26 @@ from itertools import count
 
 
 class Urgency(IntEnum):
-    """Who goes first; within one urgency, whoever came first."""
+    """How long somebody can wait: each step is worth AHEAD turns, so that nobody waits for ever."""
 
     CONTROL = 0  # who answers, calls for a person, the visitor's words
     WORDS = 1
     CARD = 2
 
 
+AHEAD = 5  # turns by which whoever is more urgent may come later and still go first
 SLOWEST = 8.0  # times as slow as alone
 RECOVERS = 60.0  # seconds without a pause until it is twice as fast again
 
 
 class _Waiting:
-    """One who waits; `whose` is empty where nobody can hurry them."""
+    """One who waits since `came`; `whose` is empty where nobody can hurry them."""
 
-    def __init__(self, whose: str) -> None:
+    def __init__(self, whose: str, urgency: Urgency, came: float, number: int) -> None:
         self.whose = whose
+        self.urgency = urgency
+        self.came = came
+        self.number = number
         self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -48,7 +52,7 @@ class Pace:
         self._closed_until = 0.0
         self._slowness = 1.0
         self._slow_since = 0.0
-        self._queue: list[tuple[Urgency, int, _Waiting]] = []
+        self._queue: list[tuple[float, int, _Waiting]] = []  # by when each ought to have had a turn
         self._numbers = count()
         self._server: asyncio.Task[None] | None = None
 
@@ -77,8 +81,8 @@ class Pace:
 
     async def turn(self, urgency: Urgency, *, whose: str = "") -> None:
         """Return when it is the caller's turn."""
-        waiting = _Waiting(whose)
-        heapq.heappush(self._queue, (urgency, next(self._numbers), waiting))
+        waiting = _Waiting(whose, urgency, self._clock(), next(self._numbers))
+        self._add(waiting)
         if self._server is None or self._server.done():
             self._server = asyncio.create_task(self._serve())
         await waiting.turn
@@ -86,9 +90,13 @@ class Pace:
     def hurry(self, whose: str) -> None:
         """Those who wait in the name of `whose` are as urgent as can be, each where it came."""
         first = min(Urgency)
-        late = [(number, w) for urgency, number, w in self._queue if w.whose == whose and urgency != first]
-        for number, waiting in late:
-            heapq.heappush(self._queue, (first, number, waiting))
+        for waiting in {w for _, _, w in self._queue if w.whose == whose and w.urgency != first}:
+            waiting.urgency = first
+            self._add(waiting)
+
+    def _add(self, waiting: _Waiting) -> None:
+        ought = waiting.came + waiting.urgency * AHEAD * self._every
+        heapq.heappush(self._queue, (ought, waiting.number, waiting))
 
     def _interval(self) -> float:
         """Seconds between two turns just now."""

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+import pytest
 
 from connectors.threads.pace import RECOVERS, SLOWEST, Pace, Urgency
 from tests.virtual import in_virtual_time
@@ -106,6 +107,29 @@ def test_the_urgent_go_first_and_within_one_urgency_whoever_came_first():
     in_virtual_time(story())
 
 
+@pytest.mark.parametrize("urgency", [WORDS, CARD])
+def test_nobody_waits_for_ever_behind_somebody_who_is_always_urgent(urgency: Urgency):
+    """One visitor who writes without end must not silence what is said to all the others."""
+
+    async def story() -> None:
+        queue = Queue()
+
+        async def flood() -> None:
+            while True:
+                await queue.pace.turn(CONTROL)
+
+        flooding = [asyncio.create_task(flood()) for _ in range(3)]
+        await asyncio.sleep(10)
+        began = now()
+        queue.wants("answer", urgency)
+        await queue.done()
+        for task in flooding:
+            task.cancel()
+        assert now() - began <= 15
+
+    in_virtual_time(story())
+
+
 def test_a_hold_stops_everybody_for_as_long_as_it_says_and_a_shorter_one_shortens_none():
     async def story() -> None:
         queue = Queue(every=1.0, burst=2)
@@ -196,8 +220,8 @@ def test_who_is_hurried_is_as_urgent_as_can_be_where_it_came():
             queue.wants(name, urgency)
             await asyncio.sleep(0)
         waiting = queue.pace.waiting
-        queue.pace.hurry("b")
-        queue.pace.hurry("nobody")
+        for whose in ("b", "b", "k", "nobody"):
+            queue.pace.hurry(whose)
         assert queue.pace.waiting == waiting == 5
         await queue.done()
         assert queue.names == ["x", "b1", "k1", "b2", "k2", "a1"]
