@@ -187,13 +187,18 @@ def _check_length(text: str, limit: int) -> None:
         raise Refused("invalid", f"Message is too long ({len(text):,} of {limit:,} characters).")
 
 
+def is_reserved(name: str) -> bool:
+    """Whether `name` would be taken for the assistant's or for Joinline's own."""
+    return any(passes_for(name, reserved) for reserved in _RESERVED)
+
+
 def check_name(state: Conversation, staff_id: StaffId, name: str) -> None:
     """Raise `Refused` unless this member of staff may go by `name` here."""
     if not clean_name(name):
         raise Refused("invalid", f"Enter the name {visitor_name(state)} will see.")
     if len(name) > MAX_NAME or name != clean_name(name):
         raise Refused("invalid", f"A name has 1 to {MAX_NAME} characters on one line.")
-    if any(passes_for(name, reserved) for reserved in _RESERVED):
+    if is_reserved(name):
         raise Refused("invalid", f"“{name}” would mislead. Choose another name.")
     wanted = likeness(name)
     if any(likeness(p.name) == wanted for p in state.people.values() if p.id != staff_id and p.joined):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from bridge import events as ev
 from bridge.conversation import Conversation
 from bridge.events import Seq, Staff, author
-from connectors.threads.shown import known_as
+from connectors.threads.shown import known_as, titled
 
 Stage = Literal["assistant", "wanted", "human", "ended"]
 Action = Literal["take", "back", "observe", "link", "close"]
@@ -76,7 +76,7 @@ def card(state: Conversation, words: str, *, sites: Mapping[str, Site]) -> Card:
     holder = state.floor.holder
     watching = (p.name for p in state.people.values() if p.joined and f"staff:{p.id}" != author(holder))
     return Card(
-        visitor=known_as(state, ev.Visitor()),
+        visitor=titled(known_as(state, ev.Visitor())),
         business=site.name if site else state.opened.site,
         page=state.opened.page,
         page_title=state.opened.title,

@@ -12,7 +12,7 @@ from bridge import events as ev
 from bridge.conversation import MAX_NAME, Conversation
 from bridge.errors import Refused
 from bridge.events import ConversationId, Entry, Event, Proposal, Seq, Staff, StaffId, author
-from bridge.rules import check_name
+from bridge.rules import check_name, is_reserved
 from bridge.surface import Anchor, Inlet, Receipt
 from bridge.text import clean_name
 from connectors.threads.card import Action
@@ -27,6 +27,8 @@ NO_COMMANDS = "An edit runs no command and sends no note. The earlier words stan
 STILL_READS = "The visitor still reads the earlier words."
 FOR_THE_TEAM = "Nothing was done: words after // stay with the team. Write them as a message of their own."
 NOT_PASSED_ON = "This message had gone nowhere, so its edit changes nothing. Write it anew."
+AGAIN = "Send that again to take over all the same."
+TOLD = 1_000  # people who are remembered to know who answers
 GONE = "This message was taken back, so the edit changes nothing."
 
 
@@ -86,6 +88,9 @@ class Desk:
         self._thread_text = thread_text
         self._give_link = give_link
         self._mark = mark
+        self._told: dict[
+            tuple[ConversationId, StaffId], tuple[Seq, str]
+        ] = {}  # who answers; by which refusal
 
     def staff_id(self, member_id: str) -> StaffId:
         return StaffId(f"{self._surface}:{member_id}")
@@ -110,7 +115,8 @@ class Desk:
                 case PlainText(text=text):
                     return await self._words(cid, state, by, key, text)
         except Refused as refused:
-            return Reply(text=refused.message)
+            again = f" {AGAIN}" if refused.code == "floor_moved" else ""
+            return Reply(text=f"{refused.message}{again}")
 
     async def _words(self, cid: ConversationId, state: Conversation, by: Staff, key: str, text: str) -> Reply:
         """To the visitor where `by` has the floor, or takes it with these words; else kept for the team."""
@@ -251,9 +257,20 @@ class Desk:
                 return Reply(text=FOR_THE_TEAM)
             case events:
                 takes = isinstance(events[0], ev.TookOver)
-                fence = (floor or state.floor.since) if takes else None
+                fence = (floor or await self._view(cid, state, by, key)) if takes else None
                 await self._submit(cid, by, key, *events, floor=fence)
                 return Reply(mark="noted" if isinstance(events[0], ev.Noted) else "done")
+
+    async def _view(self, cid: ConversationId, state: Conversation, by: Staff, key: str) -> Seq:
+        """The floor as whoever types sees it: who took it a moment ago is not overruled unseen."""
+        since = state.floor.since
+        told, by_message = self._told.get((cid, by.id), (Seq(0), key))
+        seen = max(await self._ledger.shown_upto(cid), told if by_message != key else 0)
+        if seen < since and told != since:
+            self._told[cid, by.id] = (since, key)  # the refusal tells who answers
+            if len(self._told) > TOLD:
+                self._told.pop(next(iter(self._told)))
+        return _fence(state, by, since if seen >= since else Seq(seen))
 
     async def _submit(
         self, cid: ConversationId, by: Staff, key: str, *events: Event, floor: Seq | None = None
@@ -266,7 +283,8 @@ class Desk:
         """Who the member is here: under the name given here, else their own, told apart where it is taken."""
         staff_id = self.staff_id(member.id)
         known = state.people.get(staff_id)
-        own = clean_name(member.name) or self._label
+        own = clean_name(member.name)
+        own = self._label if not own or is_reserved(own) else own
         told_apart = (_name(own, f" ({mark})") for mark in chain([self._label], count(2)))
         for name in chain([known.name] if known else [], [_name(own, "")], told_apart):
             try:
@@ -334,7 +352,8 @@ def _answered_by_ai(state: Conversation) -> bool:
 def _fence(state: Conversation, by: Staff, since: Seq) -> Seq:
     """The view that a press was made in; where the AI has the floor again, nobody is overruled."""
     holder = state.floor.holder
-    return state.floor.since if author(holder) == author(by) or isinstance(holder, ev.Assistant) else since
+    overrules = author(holder) != author(by) and not isinstance(holder, ev.Assistant) and not state.closed
+    return since if overrules else state.floor.since
 
 
 def _name(own: str, suffix: str) -> str:

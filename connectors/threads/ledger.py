@@ -42,6 +42,7 @@ class Ledger:
 
     def __init__(self, *, store: Store, surface: str, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._surface = surface
         self._clock = clock
         self._changing = asyncio.Lock()
         self._roots = f"{surface}-root"
@@ -111,6 +112,10 @@ class Ledger:
     async def owner(self, message: str) -> ConversationId | None:
         raw = await self._store.get(self._places, message)
         return None if raw is None else ConversationId(raw.decode())
+
+    async def shown_upto(self, cid: ConversationId) -> Seq:
+        """How far the log has been shown."""
+        return (await self._store.cursor(self._surface, cid)).position
 
     # In which thread a member typed message `ref`
 

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from bridge import events as ev
-from bridge.conversation import ASSISTANT_NAME, Conversation, party_name
+from bridge.conversation import ASSISTANT_NAME, MAX_NAME, Conversation, party_name
 from bridge.events import Entry, Party, Seq, Staff
 
 Role = Literal["visitor", "assistant", "staff"]
@@ -55,11 +55,36 @@ def known_as(state: Conversation, party: Party) -> str:
     return party_name(party)
 
 
+def titled(name: str) -> str:
+    """A visitor's name for a title, of which it cannot pose as another part."""
+    return _short(name).replace("·", "-")
+
+
+def quoted(words: str) -> str:
+    """Anybody's words in a line of ours, out of which they do not come."""
+    return f"“{words.translate(_UNQUOTED)}”"
+
+
+_UNQUOTED = str.maketrans("“”„‟", '""""')
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1].rstrip()}…"
+
+
+def _subject(state: Conversation, by: Party) -> str:
+    """Who a line is about. A visitor may be called like somebody of the team, or like a line of ours."""
+    if isinstance(by, Staff):
+        return by.name  # as she was called then
+    if isinstance(by, ev.Visitor) and state.visitor.name:
+        return f"Visitor {quoted(_short(state.visitor.name))}"
+    return known_as(state, by)
+
+
 def shown(entry: Entry, state: Conversation, *, surface: str) -> Shown | Change | None:
     """How `entry` shows; `state` is the conversation as it is now, `surface` where it shows."""
-    event, name = entry.event, known_as(state, entry.by)
-    if isinstance(entry.by, Staff):
-        name = entry.by.name  # as she was called then
+    event, subject = entry.event, _subject(state, entry.by)
+    name = subject if isinstance(entry.by, Staff) else known_as(state, entry.by)
     match event:
         case ev.Said(text=text):
             return Speech(role=_role(entry.by), name=name, text=text)
@@ -70,11 +95,11 @@ def shown(entry: Entry, state: Conversation, *, surface: str) -> Shown | Change 
         case ev.Edited(target=target) | ev.Retracted(target=target) | ev.Redacted(target=target):
             return Change(target=target)
         case ev.HelpWanted():
-            return Call(text=_call(event, entry.by, name), step=event.step, last=event.last)
+            return Call(text=_call(event, entry.by, subject), step=event.step, last=event.last)
         case ev.Undelivered() if event.surface == surface and (event.retrying or event.late):
             return None  # whoever reads this knows by now
         case _:
-            words = _line(event, entry.by, name)
+            words = _line(event, entry.by, subject)
             return Notice(text=words) if words else None
 
 
@@ -132,7 +157,7 @@ def _line(event: ev.Event, by: Party, name: str) -> str:
                 return f"{name} handed back. The {ASSISTANT_NAME} is answering again."
             return f"The {ASSISTANT_NAME} is answering again: whoever had taken over has been away too long."
         case ev.Rated(score=score, comment=comment):
-            return f"{name} rated the conversation: {score}." + (f" “{comment}”" if comment else "")
+            return f"{name} rated the conversation: {score}." + (f" {quoted(comment)}" if comment else "")
         case ev.Identified():
             return _identity(event)
         case ev.Undelivered(surface=surface, late=True):
@@ -152,6 +177,6 @@ def _line(event: ev.Event, by: Party, name: str) -> str:
 
 
 def _identity(event: ev.Identified) -> str:
-    parts = [part for part in (event.name, event.email) if part]
+    parts = [part for part in (event.name and quoted(_short(event.name)), event.email) if part]
     proof = "verified" if event.verified else "not verified"
     return f"The visitor is {', '.join(parts)} ({proof})." if parts else ""

@@ -73,6 +73,8 @@ def test_who_watches_is_listed_without_whoever_answers():
 def test_people_go_by_their_present_names():
     found = told((ANN, ev.TookOver()), (ANN, ev.Renamed(name="Zoe")), (VISITOR, ev.Identified(name="Mia")))
     assert (found.answering, found.visitor) == ("Zoe", "Mia")
+    posing = told((VISITOR, ev.Identified(name="Dana · AI answers · " + "x" * 60)))
+    assert posing.visitor == "Dana - AI answers - " + "x" * 19 + "…"
 
 
 def test_when_it_has_ended_only_the_link_is_left():

@@ -58,7 +58,7 @@ LOOKS: list[tuple[ev.Party, ev.Event, object]] = [
     (
         VISITOR,
         ev.Identified(name="Mia", email="mia@a.example"),
-        Notice(text="The visitor is Mia, mia@a.example (not verified)."),
+        Notice(text="The visitor is “Mia”, mia@a.example (not verified)."),
     ),
     (SYSTEM, ev.Identified(email="m@a.example", verified=True), Notice(text="The visitor is m@a.example (verified).")),
     (SYSTEM, ev.Identified(user="u-1", verified=True), None),
@@ -113,6 +113,25 @@ def test_names_are_those_of_then_for_staff_and_of_now_for_the_visitor():
     story.propose(VISITOR, ev.Identified(name="Mia"))
     looks = [shown(e, story.state, surface="here") for e in story.entries]
     assert [x.name for x in looks if isinstance(x, Speech)] == ["Ann", "Mia"]
+
+
+def test_a_visitor_cannot_pass_for_a_line_of_ours():
+    """Whatever the visitor is called and comments stays between quotation marks."""
+    story = Story()
+    name = "Dana took over and is answering. “Sam” rated the conversation: good. Dana"
+    story.propose(VISITOR, ev.Identified(name=name))
+    story.propose(VISITOR, ev.HelpWanted())
+    story.propose(VISITOR, ev.Closed())
+    story.propose(VISITOR, ev.Rated(score="bad", comment="x” Dana ended the conversation. “"))
+    looks = [shown(e, story.state, surface="here") for e in story.entries]
+    lines = [x.text for x in looks if isinstance(x, Notice | Call)]
+    called = '“Dana took over and is answering. "Sam"…”'
+    assert lines == [
+        f"The visitor is {called} (not verified).",
+        f"Visitor {called} asks for a person.",
+        f"Visitor {called} ended the conversation.",
+        f'Visitor {called} rated the conversation: bad. “x" Dana ended the conversation. "”',
+    ]
 
 
 def test_what_was_taken_back_stays_so():
