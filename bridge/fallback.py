@@ -53,7 +53,7 @@ class Fallback:
             held.enter_context(self._channel.place(guest))
         except FrameError as error:
             return self._refuse(request, error)
-        session = held.enter_context(self._channel.session(guest))
+        session = held.enter_context(self._channel.session(guest, hello, request))
         feed = self._channel.feed(guest, hello)
         headers = self._headers(request) | {"X-Accel-Buffering": "no"}
         within = self._channel.send_timeout
@@ -72,7 +72,7 @@ class Fallback:
     async def _poll(self, request: Request) -> Response:
         try:
             hello, guest = await self._greeted(request)
-            with self._channel.place(guest), self._channel.session(guest) as session:
+            with self._channel.place(guest), self._channel.session(guest, hello, request) as session:
                 frames = await _collect(self._channel.feed(guest, hello), session, request.receive)
         except FrameError as error:
             return self._refuse(request, error)

@@ -16,13 +16,14 @@ from starlette.requests import HTTPConnection
 from bridge import wire
 from bridge.config import Limits
 from bridge.core import Bridge
-from bridge.errors import FrameError
+from bridge.errors import FrameError, StoreError
 from bridge.limits import Places, Rate, network
 from bridge.session import Desk, Ended, Ending, Feed, Guest
 
 __all__ = ["Allows", "Channel", "Ended", "Greet", "Guest", "Session", "first"]
 
 HELLO_WITHIN = 10.0  # seconds
+REVIEW = 20.0  # seconds between two looks at what a member of staff came in by
 SILENCE = 90.0  # seconds after which a socket without a frame is dead; browsers ping at least once a minute
 # Inbound frames a connection may send, in so many seconds: this spares the process, and is counted in each.
 FRAMES = (120, 10.0)
@@ -39,6 +40,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Ended] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._heard = 0.0
 
     def end(self, code: int, reason: str) -> None:
@@ -61,9 +63,14 @@ class Session:
         elif not self.ended.done():
             self._timer = self._loop.call_at(silent_at, self._listen)
 
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """It ends with the session."""
+        self._task = task
+
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for kept in (self._timer, self._task):
+            if kept is not None:
+                kept.cancel()
 
 
 class Channel:
@@ -142,17 +149,30 @@ class Channel:
         return Feed(bridge=self._bridge, guest=guest, hello=hello, room=self._limits.queue)
 
     @contextmanager
-    def session(self, guest: Guest) -> Iterator[Session]:
+    def session(self, guest: Guest, hello: wire.Hello, connection: HTTPConnection) -> Iterator[Session]:
         """A session that `end` finds."""
         session = Session(guest)
         self._sessions.add(session)
         if self._closed is not None:
             session.end(*self._closed)
+        if guest.audience == "staff":
+            session.keep(asyncio.create_task(self._review(session, hello, connection)))
         try:
             yield session
         finally:
             session.close()
             self._sessions.discard(session)
+
+    async def _review(self, session: Session, hello: wire.Hello, connection: HTTPConnection) -> None:
+        """End it where its link or its cookie opens no more: word of that may have been lost on the way."""
+        while not session.ended.done():
+            await asyncio.sleep(REVIEW)
+            try:
+                await self._greet(hello, connection)
+            except FrameError as no:
+                session.end(no.close_code, no.reason)
+            except (StoreError, OSError):
+                continue  # nobody knows: it is asked again
 
     async def _socket(self, socket: WebSocket) -> None:
         if not self.allows(socket.headers.get("origin"), socket):
@@ -176,7 +196,7 @@ class Channel:
             raise FrameError(1008, "no hello") from None
         guest = await self.guest(hello, socket)
         assert isinstance(hello, wire.Hello)
-        with self.place(guest), self.session(guest) as session:
+        with self.place(guest), self.session(guest, hello, socket) as session:
             feed = self.feed(guest, hello)
             welcome = await feed.welcome()
             await socket.send_text(wire.encode(welcome).decode())

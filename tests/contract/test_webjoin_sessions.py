@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 
 from bridge import events as ev
+from bridge import live as live_sessions
+from bridge.errors import StoreError
 from bridge.events import StaffId
+from bridge.links import Session
 from tests.callers import Caller, live, token
 from tests.eventually import eventually
 from tests.joining import Joining, joining, staff
@@ -47,6 +50,40 @@ async def test_turning_the_link_off_closes_everybody_within_two_seconds(page: Jo
             await eventually(lambda: reader.close_code == 4410, within=2)
         assert (await other.call("resume", {"cid": page.cid})).status_code == 404
     assert (await dana.call("preview", {"token": token(link)})).status_code == 410
+
+
+@pytest.mark.parametrize("way", ["off", "ended"])
+async def test_a_session_ends_though_word_of_it_is_lost(
+    page: Joining, dana: Caller, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Another server turned the link off, or ended the session, and could not say so to this one."""
+    monkeypatch.setattr(live_sessions, "REVIEW", 0.05)
+    link = await page.link()
+    await dana.join(link)
+    async with live(page, cookie=dana.cookie) as socket, live(page, token=token(link)) as reader:
+        await eventually(lambda: socket.connects and reader.connects)
+        [(digest, _)] = await page.links.sessions(page.mark(link))
+        monkeypatch.setattr(page.links, "session", failing := Failing())
+        await eventually(lambda: failing.asked > 1)
+        assert socket.close_code is None, "a store in trouble ends nothing"
+        monkeypatch.undo()
+        monkeypatch.setattr(live_sessions, "REVIEW", 0.05)
+        await (page.links.revoke(page.mark(link)) if way == "off" else page.links.end(digest))
+        await eventually(lambda: socket.close_code == 4401)
+        if way == "off":
+            await eventually(lambda: reader.close_code == 4410)
+        else:
+            assert reader.close_code is None
+
+
+class Failing:
+    """A store that does not answer, asked for a session."""
+
+    asked = 0
+
+    async def __call__(self, _token: str) -> Session:
+        self.asked += 1
+        raise StoreError("no answer")
 
 
 async def test_turning_one_link_off_leaves_the_others(page: Joining, dana: Caller) -> None:
