@@ -45,7 +45,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{CUT}",
     ),
     # the keys of the services that Joinline speaks to, by their shapes
-    (re.compile(r"\bbot\d{6,}:[A-Za-z0-9_-]{20,}"), f"bot{CUT}"),
+    (re.compile(r"\bbot\d{6,}(?::|%3A)[A-Za-z0-9_-]{20,}", re.IGNORECASE), f"bot{CUT}"),
+    (re.compile(r"(\bhooks\.slack\.com/)[^\s\"'?#]+"), rf"\1{CUT}"),  # whoever knows the path may post
     (re.compile(r"\b\d{6,}:[A-Za-z0-9_-]{30,}"), CUT),
     (re.compile(r"\b(?:xox[a-z]|xapp|sk|pk)-[A-Za-z0-9_-]{8,}"), CUT),
 )

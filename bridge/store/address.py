@@ -11,6 +11,7 @@ or together (`:password@`), and are percent-encoded; they are the Redis servers'
 without any. The number at the end is the database, 0 where it is left out; a Cluster has only one.
 """
 
+from itertools import takewhile
 import re
 from typing import Literal
 from urllib.parse import quote, unquote
@@ -21,6 +22,7 @@ FORMS = "sqlite:///joinline.db, memory://, redis://, redis+sentinel:// or redis+
 
 _URL = re.compile(r"(?P<scheme>[a-z+]+)://(?:(?P<login>[^/@]*)@)?(?P<hosts>[^/@?#]+)(?P<path>/[^?#]*)?")
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>\d{1,5}))?")
+_FILE = re.compile("sqlite:///[^@:]*|memory://")
 _KINDS: dict[str, Literal["single", "sentinel", "cluster"]] = {
     "redis": "single",
     "redis+sentinel": "sentinel",
@@ -88,14 +90,18 @@ def parse(url: str) -> Address:
 
 
 def shown(url: str) -> str:
-    """The URL as it may be printed: whatever could be a password is left out, and it is cut at 60."""
-    scheme, separator, rest = url.partition("://")
-    login, at, place = rest.rpartition("@")
-    text = (
-        f"{scheme}://{login.partition(':')[0] if ':' in login else ''}:***@{place}"
-        if at and separator
-        else url
-    )
+    """The URL as it may be printed, cut at 60. Of one that is not written as it should be only how it begins,
+    as anything in it could be a password.
+    """
+    match = _URL.fullmatch(url)
+    if _FILE.fullmatch(url):
+        text = url
+    elif match and all(map(_HOST.fullmatch, match["hosts"].split(","))) and ":" not in (match["path"] or ""):
+        user, colon, _ = (match["login"] or "").partition(":")
+        login = "" if match["login"] is None else f"{user if colon else ''}:***@"
+        text = f"{match['scheme']}://{login}{match['hosts']}{match['path'] or ''}"
+    else:
+        text = f"{''.join(takewhile(str.isalpha, url))}..."
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

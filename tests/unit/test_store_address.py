@@ -56,6 +56,8 @@ def test_what_is_wrong_is_said(url: str, said: str):
     [
         "redis://ann:hunter2@a:x/0", "redis://:hunter2@a,b/0", "redis+cluster://:hunter2@a/9",
         "redis://:hun/ter2:hunter2@a", "redis+sentinel://:hunter2@a", "redis://ann:hunter2@a@b/x",
+        "redis:/:hunter2@a", "redis//:hunter2@a/0", "redis:ann:hunter2@a", "redis://:hunter2", "redis:hunter2",
+        "redis://a/0?password=hunter2", "redis://a/0#hunter2", "redis://a,:hunter2/0", "redis://a/:hunter2",
         "postgres://ann:hunter2@a/b", "redis://hunter2@a/0", "sqlite://:hunter2@a",
     ],
 )  # fmt: skip

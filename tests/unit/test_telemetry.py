@@ -38,6 +38,8 @@ def restored():
         ("Authorization: Bearer sk-abcdefghijkl", "Authorization: [cut] [cut]"),
         ("sent Bearer abcdefghijkl.mnop", "sent Bearer [cut]"),
         ("https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getMe", "https://api.telegram.org/bot[cut]/getMe"),
+        ("/bot123456789%3AAAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getMe", "/bot[cut]/getMe"),
+        ("https://hooks.slack.com/actions/T1/2/abcDEF refused", "https://hooks.slack.com/[cut] refused"),
         ("slack xoxb-1234567890-abcdef failed", "slack [cut] failed"),
         ('{"t": "hello", "token": "abc def", "after": 3}', '{"t": "hello", "token": [cut], "after": 3}'),
         ("api_key=abc password='a b' max_tokens: 800", "api_key=[cut] password=[cut] max_tokens: 800"),
