@@ -102,13 +102,13 @@ class Room:
 
         await eventually(marked, within=SOON)
 
-    async def whispered(self, user: str, text: str) -> Ephemeral:
-        """Wait for words that only `user` sees; the newest of them."""
+    async def whispered(self, user: str, text: str, *, count: int = 1) -> Ephemeral:
+        """Wait for words that only `user` sees, if need be once more; the newest of them."""
 
         def found() -> Ephemeral:
             seen = self.slack.seen_by(user)
             fitting = [e for e in seen if text in e.shown]
-            assert fitting, f"{user} is not told {text!r}, only {[e.shown for e in seen]}"
+            assert len(fitting) >= count, f"{user} is not told {text!r}, only {[e.shown for e in seen]}"
             return fitting[-1]
 
         return await eventually(found, within=SOON)

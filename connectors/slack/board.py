@@ -1,6 +1,7 @@
 """A Slack channel as a board: roots with cards, replies, and the way to find what nobody heard of."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 import logging
 
@@ -8,12 +9,13 @@ from bridge.errors import AnchorLost, Retry, Undeliverable
 from bridge.events import ConversationId
 from bridge.surface import Anchor
 from connectors.slack import layout
-from connectors.slack.calls import PAUSE, Busy, Calls, Json, Refusal, Unsure, verdict
+from connectors.slack.calls import GONE, PAUSE, Busy, Calls, Json, Refusal, Unsure, verdict
+from connectors.slack.people import Myself
+from connectors.slack.places import Places
 from connectors.threads.board import Piece, Spot
 from connectors.threads.card import Card
-from connectors.threads.ledger import Ledger
 from connectors.threads.pace import Pace, Urgency
-from connectors.threads.shown import Shown
+from connectors.threads.shown import Call, Shown
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ class SlackBoard:
         self,
         *,
         calls: Calls,
-        ledger: Ledger,
+        myself: Myself,
+        places: Places,
         channel: str,
         on_duty: Sequence[Sequence[str]],
         clock: Callable[[], datetime],
@@ -45,7 +48,8 @@ class SlackBoard:
         updates: tuple[float, int] = UPDATES,
     ) -> None:
         self._calls = calls
-        self._ledger = ledger
+        self._myself = myself
+        self._places = places
         self._channel = channel
         self._on_duty = on_duty
         self._clock = clock
@@ -66,27 +70,27 @@ class SlackBoard:
             urgency=Urgency.CONTROL,
         )
         anchor = anchored(self._channel, str(said["ts"]))
-        await self._ledger.belongs(anchor, cid)
+        await self._places.begun(anchor, cid)
         self._remember(anchor, look)
         return anchor
 
     async def find_thread(self, cid: ConversationId, *, mark: str, since: datetime) -> Anchor | None:
-        pages = self._pages("conversations.history", since, channel=self._channel)
-        async for message in pages:
-            payload = _payload(message)
-            if payload.get("cid") == cid and payload.get("mark") == mark:
-                anchor = anchored(self._channel, str(message["ts"]))
-                await self._ledger.belongs(anchor, cid)
-                return anchor
-        return None
+        wanted = _metadata(cid, mark=mark)
+        ts = await self._search("conversations.history", wanted, since, channel=self._channel)
+        if ts is None:
+            return None
+        anchor = anchored(self._channel, ts)
+        await self._places.begun(anchor, cid)
+        return anchor
 
     def pieces(self, group: Sequence[Shown]) -> list[Piece]:
         return layout.pieces(group, on_duty=self._on_duty)
 
     async def post(self, spot: Spot, piece: Piece, *, urgency: Urgency) -> str:
         channel, _, root = spot.anchor.partition(":")
-        metadata = _metadata(spot.cid, seq=spot.seq, part=spot.part)
-        arguments = {"channel": channel, "thread_ts": root, "metadata": metadata, **layout.post(piece)}
+        if isinstance(piece.shown, Call) and await self._is_gone(channel, root):
+            raise AnchorLost  # before anybody is mentioned, who would be again in the next thread
+        arguments = {"channel": channel, "thread_ts": root, "metadata": _of(spot), **layout.post(piece)}
         self._not_sent.discard(spot)
         try:
             said = await self._post(arguments, urgency=urgency, whose=spot.cid)
@@ -109,15 +113,13 @@ class SlackBoard:
         if spot in self._not_sent:
             return None
         channel, _, root = spot.anchor.partition(":")
-        async for message in self._pages("conversations.replies", since, channel=channel, ts=root):
-            payload = _payload(message)
-            if (payload.get("cid"), payload.get("seq"), payload.get("part")) == (
-                spot.cid,
-                spot.seq,
-                spot.part,
-            ):
-                return str(message["ts"])
-        return None
+        try:
+            return await self._search("conversations.replies", _of(spot), since, channel=channel, ts=root)
+        except AnchorLost:  # without its root it may have gone astray, as in `post`
+            stray = await self._search("conversations.history", _of(spot), since, channel=channel)
+            if stray is not None:
+                await self._remove(channel, stray)
+            raise
 
     async def change(self, anchor: Anchor, message: str, piece: Piece | None) -> None:
         channel = anchor.partition(":")[0]
@@ -128,7 +130,7 @@ class SlackBoard:
         await self._update({"channel": channel, "ts": message, **look}, urgency=Urgency.WORDS)
 
     async def draw(self, anchor: Anchor, card: Card) -> None:
-        cid = await self._ledger.owner(anchor)
+        cid = await self._places.owner(anchor)
         if cid is None:
             log.warning("slack: nobody knows whose card %s is", anchor)
             return
@@ -147,66 +149,74 @@ class SlackBoard:
 
     # The calls
 
-    async def _post(self, arguments: Json, *, urgency: Urgency, whose: str = "") -> Json:
-        if self._posts.held > LONG:
-            raise Busy(self._posts.held, PAUSE)
-        await self._posts.turn(urgency, whose=whose)
+    @asynccontextmanager
+    async def _turn(self, pace: Pace, urgency: Urgency, *, whose: str = "") -> AsyncIterator[None]:
+        """Around a call; whoever would have to wait for long is told."""
+        if pace.held > LONG:
+            raise Busy(pace.held, PAUSE)
+        await pace.turn(urgency, whose=whose)
         try:
-            return await self._calls.do("chat.postMessage", **arguments)
+            yield
         except Busy as busy:
-            self._posts.hold(busy.after)
+            pace.hold(busy.after)
             raise
+
+    async def _post(self, arguments: Json, *, urgency: Urgency, whose: str = "") -> Json:
+        try:
+            async with self._turn(self._posts, urgency, whose=whose):
+                await self._myself.allowed()
+                return await self._calls.do("chat.postMessage", **arguments)
         except Refusal as refusal:
-            raise verdict(refusal) from refusal
+            raise self._verdict(refusal, arguments["channel"]) from refusal
 
     async def _update(self, arguments: Json, *, urgency: Urgency) -> bool:
         """False: there is no such message of ours any more."""
-        await self._updates.turn(urgency)
+        channel, ts = arguments["channel"], arguments["ts"]
         try:
-            await self._calls.do("chat.update", **arguments)
-        except Busy as busy:
-            self._updates.hold(busy.after)
-            raise
+            async with self._turn(self._updates, urgency):
+                await self._calls.do("chat.update", **arguments)
         except Refusal as refusal:
-            why = verdict(refusal)
-            if isinstance(why, AnchorLost) or (
-                refusal.code == "cant_update_message"
-                and await self._is_gone(arguments["channel"], arguments["ts"])
+            if refusal.code in GONE or (
+                refusal.code == "cant_update_message" and await self._is_gone(channel, ts)
             ):
                 return False
-            raise why from refusal
+            raise self._verdict(refusal, channel) from refusal
         return True
 
     async def _remove(self, channel: str, ts: str) -> None:
-        await self._updates.turn(Urgency.WORDS)
         try:
-            await self._calls.do("chat.delete", channel=channel, ts=ts)
-        except Busy as busy:
-            self._updates.hold(busy.after)
-            raise
+            async with self._turn(self._updates, Urgency.WORDS):
+                await self._calls.do("chat.delete", channel=channel, ts=ts)
         except Refusal as refusal:
-            why = verdict(refusal)
-            if not isinstance(why, AnchorLost):  # else it is gone already
-                raise why from refusal
+            if refusal.code not in GONE:  # else there is nothing to do any more
+                raise self._verdict(refusal, channel) from refusal
 
     async def _is_gone(self, channel: str, ts: str) -> bool:
         """Whether the root was deleted, of which a tombstone may be left."""
         try:
             said = await self._calls.ask("conversations.replies", channel=channel, ts=ts, limit=1)
         except Refusal as refusal:
-            return isinstance(verdict(refusal), AnchorLost)
+            return refusal.code in GONE
         return any(m.get("ts") == ts and m.get("subtype") == "tombstone" for m in said.get("messages") or ())
 
-    async def _pages(self, method: str, since: datetime, **where: str) -> AsyncIterator[Json]:
+    async def _search(self, method: str, wanted: Json, since: datetime, **where: str) -> str | None:
+        """The message of ours that carries `wanted`."""
         oldest = f"{(since - MARGIN).timestamp():.6f}"
         try:
+            await self._myself.ask()  # without the scope for it, Slack hides what messages carry
             async for page in self._calls.pages(
                 method, **where, oldest=oldest, limit=200, include_all_metadata=True
             ):
                 for message in page.get("messages") or ():
-                    yield message
+                    carried = message.get("metadata") or {}
+                    if all(carried.get(key) == value for key, value in wanted.items()):
+                        return str(message["ts"])
         except Refusal as refusal:
-            raise verdict(refusal) from refusal
+            raise self._verdict(refusal, where["channel"]) from refusal
+        return None
+
+    def _verdict(self, refusal: Refusal, channel: str) -> Retry | AnchorLost | Undeliverable:
+        return verdict(refusal, left=channel != self._channel)
 
     def _remember(self, anchor: Anchor, look: Json) -> None:
         self._looks.pop(anchor, None)
@@ -219,6 +229,5 @@ def _metadata(cid: ConversationId, **what: str | int) -> Json:
     return {"event_type": MARKED, "event_payload": {"cid": cid, **what}}
 
 
-def _payload(message: Json) -> Json:
-    metadata = message.get("metadata") or {}
-    return (metadata.get("event_payload") or {}) if metadata.get("event_type") == MARKED else {}
+def _of(spot: Spot) -> Json:
+    return _metadata(spot.cid, seq=spot.seq, part=spot.part)

@@ -34,6 +34,10 @@ SCOPES = frozenset(
     }
 )
 
+# Without the first Slack takes nothing, without the second nobody's name shows, and without the third it does
+# not tell which message is whose, so that one whose answer got lost would be sent again.
+TO_POST = frozenset({"chat:write", "chat:write.customize", "metadata.message:read"})
+
 PAUSE = "Slack wants a pause, since it is being asked too much."
 
 _REFUSED = "Slack refuses the bot's token. Put a valid one into slack.bot_token."

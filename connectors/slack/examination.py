@@ -11,21 +11,6 @@ from bridge.surface import Finding
 from connectors.slack.calls import Calls, Refusal, verdict
 from connectors.slack.settings import EVERYBODY, SlackSettings
 
-SCOPES = frozenset(
-    {
-        "app_mentions:read",
-        "channels:history",
-        "channels:read",
-        "chat:write",
-        "chat:write.customize",
-        "commands",
-        "groups:history",
-        "groups:read",
-        "metadata.message:read",
-        "reactions:write",
-        "users:read",
-    }
-)
 REINSTALL = "add them under OAuth & Permissions, or take connectors/slack/manifest.yaml; then install again"
 INVITE = "invite the bot: /invite and its name, in the channel"
 HELLO = 10.0  # seconds until a socket must have said hello
@@ -42,13 +27,13 @@ async def examine(config: Config, settings: SlackSettings) -> AsyncIterator[Find
     calls = Calls(token=settings.bot_token.get_secret_value(), api_url=settings.api_url)
     try:
         try:
-            said, given = await calls.scopes()
+            said, lacking = await calls.scopes()
         except (Refusal, Retry) as trouble:
             yield _bad("slack.bot_token", trouble, mend="copy the bot's token from OAuth & Permissions")
             return
         about = f"the bot is {said.get('user')} in {said.get('team')}"
         yield Finding(place="slack.bot_token", good=True, text=about)
-        yield _scopes(given)
+        yield _scopes(lacking)
         yield await _channel(calls, settings)
         async for finding in _people(calls, settings):
             yield finding
@@ -60,11 +45,13 @@ async def examine(config: Config, settings: SlackSettings) -> AsyncIterator[Find
         await calls.close()
 
 
-def _scopes(given: set[str]) -> Finding:
-    missing = sorted(SCOPES - given)
-    if not missing:
-        return Finding(place="slack scopes", good=True, text="the app has every scope that it needs")
-    return Finding(place="slack scopes", good=False, text=f"missing: {', '.join(missing)}", mend=REINSTALL)
+def _scopes(lacking: list[str] | None) -> Finding:
+    place = "slack scopes"
+    if lacking is None:
+        return Finding(place=place, good=True, text="Slack does not tell which scopes the app has")
+    if not lacking:
+        return Finding(place=place, good=True, text="the app has every scope that it needs")
+    return Finding(place=place, good=False, text=f"missing: {', '.join(lacking)}", mend=REINSTALL)
 
 
 async def _channel(calls: Calls, settings: SlackSettings) -> Finding:
@@ -115,12 +102,18 @@ async def _socket(calls: Calls, app_token: str) -> Finding:
             aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
             session.ws_connect(address) as socket,
         ):
-            hello = json.loads(await socket.receive_str(timeout=HELLO))
+            first = json.loads(await socket.receive_str(timeout=HELLO))
     except (aiohttp.ClientError, TimeoutError, OSError, TypeError, ValueError) as error:
         mend = "let the server reach wss-primary.slack.com on port 443, with its proxy if it has one"
         return Finding(place=place, good=False, text=f"the socket fails: {type(error).__name__}", mend=mend)
-    good = hello.get("type") == "hello"
-    return Finding(place=place, good=good, text="events come over a socket" if good else "no hello came")
+    match first:
+        case {"type": "hello"}:
+            return Finding(place=place, good=True, text="events come over a socket")
+        case {"type": "disconnect", "reason": "link_disabled"}:
+            text, mend = "Socket Mode is off in the app", "switch it on, under Socket Mode in its settings"
+        case _:
+            text, mend = "the socket opens, but no hello comes", "try again"
+    return Finding(place=place, good=False, text=text, mend=mend)
 
 
 def _calls_us(config: Config, settings: SlackSettings) -> Finding:

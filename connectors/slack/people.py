@@ -6,10 +6,9 @@ import logging
 import time
 
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from bridge.errors import Retry
-from connectors.slack.calls import Calls, Refusal, lacks, verdict
+from connectors.slack.calls import TO_POST, Calls, Refusal, lacks, verdict
 from connectors.slack.settings import EVERYBODY
 from connectors.threads.desk import Member
 
@@ -42,13 +41,14 @@ class Myself:
         return self._identity
 
     async def allowed(self) -> None:
-        """Raise `Retry` while the app lacks a scope: words would show twice, or under nobody's name."""
+        """Raise `Retry` while the app lacks a scope that posting needs."""
         if not self._allowed:
             await self.ask()
 
     async def ask(self) -> None:
         """Ask Slack now, whatever it said before; raises as `allowed` does, and as every call."""
-        said, lacking = await self._calls.scopes()
+        said, lacking_any = await self._calls.scopes()
+        lacking = sorted(TO_POST.intersection(lacking_any or ()))
         self._identity = Identity(user=str(said["user_id"]), team=str(said["team_id"]))
         self._told.set()
         self._allowed = not lacking
@@ -56,7 +56,7 @@ class Myself:
             raise lacks(lacking)
 
     async def run(self) -> None:
-        """Ask until Slack has said it, and the app has every scope."""
+        """Ask until Slack has said it, and the app may post."""
         tries = 0
         while not self._allowed:
             try:
@@ -69,7 +69,8 @@ class Myself:
                 log.warning("slack: it is asked again in %g s who the bot is: %s", pause, why)
                 await asyncio.sleep(pause)
                 tries += 1
-        log.info("slack: the bot is %s in team %s", *astuple(await self.known()))
+        me = await self.known()
+        log.info("slack: the bot is %s in team %s", me.user, me.team)
 
 
 class People:

@@ -77,6 +77,16 @@ async def test_a_mention_arrives_twice(slack: Slack, office: Office) -> None:
     assert len({d.event_id for d in slack.deliveries}) == 2
 
 
+async def test_a_mention_that_comes_by_an_edit_arrives_twice_too(slack: Slack, office: Office) -> None:
+    ann = slack.add_user("ann")
+    ts = await slack.says(ann, "take")
+    await slack.edits(ann, ts, f"<@{slack.bot_user}> take")
+    await eventually(lambda: len(office.heard) == 3)
+    (mention,) = [e for e in office.heard if e["type"] == "app_mention"]
+    (change,) = [e for e in office.heard if e.get("subtype") == "message_changed"]
+    assert (mention["ts"], mention["edited"]) == (ts, change["message"]["edited"])
+
+
 async def test_edits_deletions_and_previews(slack: Slack, office: Office) -> None:
     ann = slack.add_user("ann")
     ts = await slack.says(ann, "one")

@@ -95,8 +95,9 @@ async def test_take_over_and_send_loses_to_who_was_first_and_can_be_pressed_agai
     assert await team.texts() == ["Yes, by sea"]
 
 
-async def test_a_plain_reply_takes_over_where_that_is_set(slack: Slack, dana: str) -> None:
-    async with Team(slack, thread_text="takes_over").open() as team:
+@pytest.mark.parametrize("mode", ["socket", "http"])
+async def test_a_plain_reply_takes_over_where_that_is_set(slack: Slack, dana: str, mode: str) -> None:
+    async with Team(slack, mode=mode, thread_text="takes_over").open() as team:
         root = await team.started()
         ts = await slack.says(dana, "Yes, by sea", thread=root)
         await eventually(lambda: reactions(slack, ts) == ["white_check_mark"])

@@ -14,7 +14,7 @@ import yaml
 
 from bridge.events import ConversationId, Seq
 from connectors.slack import happenings, layout
-from connectors.slack.examination import SCOPES, examine
+from connectors.slack.calls import SCOPES
 from connectors.threads.card import Card
 from connectors.threads.desk import Offer
 from connectors.threads.shown import Call, Notice, Shown, Speech
@@ -221,6 +221,7 @@ def test_one_post_has_one_key_however_it_is_told() -> None:
 def test_what_concerns_nobody_is_not_kept() -> None:
     own = {"user": "U1", "text": "a", "ts": "2.0", "bot_id": "B1"}
     for event in (
+        {"edited": {"ts": "3.0"}}, {"type": "app_mention", "edited": {"ts": "3.0"}},
         {"bot_id": "B1"}, {"app_id": "A1"}, {"subtype": "bot_message"}, {"subtype": "channel_join"}, {"user": None},
         {"subtype": "message_changed", "message": own | {"edited": {"ts": "3.0"}}, "previous_message": own},
         {"subtype": "message_changed", "message": {"user": "U1", "text": "a", "ts": "2.0"}, "previous_message": {"text": "a"}},
@@ -280,33 +281,3 @@ async def test_an_app_with_these_scopes_and_events_does_everything() -> None:
             await slack.says(dana, "hello", thread=root)
             await team.hears(dana, "kept as a note")
         assert [c for c in slack.calls if c.outcome != "ok"] == []
-
-
-# The examination
-
-
-async def found(slack: Slack, **settings: Any) -> dict[str, tuple[bool, str]]:
-    team = Team(slack, **settings)
-    assert team.config.slack is not None  # type: ignore[attr-defined]
-    return {f.place: (f.good, f.text) async for f in examine(team.config, team.config.slack)}  # type: ignore[attr-defined]
-
-
-async def test_the_examination_says_what_works_and_how_to_mend_the_rest() -> None:
-    async with Slack() as slack:
-        good = await found(slack)
-        assert set(good) == {"slack.bot_token", "slack scopes", "slack.channel", "slack.app_token"}
-        assert all(well for well, _ in good.values())
-        assert "signing" in " ".join(await found(slack, mode="http"))
-        slack.scopes -= {"users:read", "commands"}
-        await slack.kick_bot()
-        slack.fail("apps.connections.open", error="invalid_auth")
-        bad = await found(slack)
-        assert bad["slack scopes"] == (False, "missing: commands, users:read")
-        assert bad["slack.channel"] == (False, "the bot is not in #support")
-        assert not bad["slack.app_token"][0]
-        slack.revoke_token()
-        assert list(await found(slack)) == ["slack.bot_token"]
-        await slack.refuse()
-        ((well, text),) = (await found(slack)).values()
-        assert not well
-        assert "cannot be reached" in text

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 import pytest
 
 from bridge import events as ev
+from bridge.events import ConversationId
 from connectors.threads.card import card
 from tests.eventually import eventually
 from tests.fakes.slack import Slack
@@ -78,7 +79,7 @@ async def test_everybody_speaks_under_their_own_name_in_order_and_once(team: Tea
         (None, "Lia took over and is answering."),
         ("Lia · team", "Lia here"),
         (None, "Lia handed back. The AI assistant is answering again."),
-        (None, "Maria rated the conversation: good."),
+        (None, "Visitor “Maria” rated the conversation: good."),
         (None, "Lia ended the conversation."),
     ]
     assert all(m.icon_emoji for m in team.thread() if m.username)
@@ -147,6 +148,33 @@ async def test_a_card_is_drawn_once_for_a_burst(slack: Slack) -> None:
         await team.done()
         await eventually(lambda: "Answering:* Lia" in team.root.shown)
         assert len(slack.calls_of("chat.update")) <= 3
+
+
+async def test_the_card_of_an_old_conversation_follows_too(slack: Slack, team: Team) -> None:
+    """What the ledger knows of a thread is kept for half a year; the conversation may go on for longer."""
+    await team.started()
+    await team.drawn()
+    for record in await team.store.scan("slack-place"):
+        await team.store.delete("slack-place", record.key)
+    await team.do(LIA, ev.TookOver())
+    await eventually(lambda: "Answering:* Lia" in team.root.shown)
+
+
+async def test_the_visitors_words_go_before_the_assistants_of_other_conversations(slack: Slack) -> None:
+    people = [ConversationId(name) for name in ("maria", "olga", "ida")]
+    async with Team(slack, posts=(0.1, 1)).open() as team:
+        for cid in people:
+            await team.started(cid=cid, name="")
+        pace = team.surface._kit.threads._board._posts
+        pace.hold(1.5)
+        for waiting, cid in enumerate(people[:2], start=1):
+            await team.do(ASSISTANT, ev.Said(text=f"to {cid}"), cid=cid)
+            await eventually(lambda waiting=waiting: pace.waiting == waiting)
+        await team.says("from ida", cid=people[2])
+        for cid in people:
+            await team.done(cid)
+        posted = [call.args["text"] for call in slack.calls_of("chat.postMessage")]
+        assert posted[-3:] == ["from ida", "to maria", "to olga"]
 
 
 async def test_visitors_mention_nobody_and_fake_no_link(slack: Slack, team: Team) -> None:

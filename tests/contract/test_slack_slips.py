@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator
 import time
 
 import aiohttp
+from aiohttp import web
 import pytest
 
 from bridge import events as ev
 from bridge.events import ConversationId
-from connectors.slack import examination
-from connectors.slack.examination import examine
-from connectors.slack.incoming import SHARED
+from connectors.slack.calls import Calls
+from connectors.slack.incoming import SHARED, TOO_LATE, UNKNOWN_THREAD
 from connectors.threads.desk import NOT_PASSED_ON
 from tests.eventually import eventually
 from tests.fakes.slack import Slack
+from tests.logs import VISITOR
 from tests.slacking import MARIA, Team
 
 
@@ -114,6 +115,35 @@ async def test_a_long_pause_is_told_in_every_conversation(slack: Slack) -> None:
         assert len(slack.calls_of("chat.postMessage", outcome="429")) == 1
 
 
+async def test_a_long_pause_for_edits_is_told_in_every_conversation(slack: Slack) -> None:
+    olga = ConversationId("olga")
+    async with Team(slack, tell=0.2).open() as team:
+        await team.started(name="")
+        hers = await team.says("to Sweden?")
+        await team.begin("Hello", cid=olga, name="")
+        olgas = await team.says("to Finland?", cid=olga)
+        await team.done()
+        await team.done(olga)
+        await team.drawn()
+        slack.limit("chat.update", 30, times=None)
+        await team.do(VISITOR, ev.Edited(target=hers, text="and to Sweden?"))
+        await team.has(ev.Undelivered)
+        await team.do(VISITOR, ev.Edited(target=olgas, text="and to Finland?"), cid=olga)
+        (trouble,) = await team.has(ev.Undelivered, olga)
+        assert trouble.retrying
+        assert len(slack.calls_of("chat.update", outcome="429")) == 1
+
+
+async def test_a_pause_is_kept_by_every_mark(slack: Slack, team: Team, dana: str) -> None:
+    root = await team.started()
+    slack.limit("reactions.add", 1, times=None)
+    notes = [await slack.says(dana, f"// note {number}", thread=root) for number in range(3)]
+    await team.has(ev.Noted, count=3)
+    await eventually(lambda: all("memo" in slack.message(ts).reactions for ts in notes))
+    assert [c for c in slack.calls if c.hasty] == []
+    assert len(slack.calls_of("reactions.add", outcome="429")) == 1
+
+
 async def test_an_edit_of_what_went_nowhere_is_told(slack: Slack, team: Team, dana: str) -> None:
     root = await holding(slack, team, dana)
     typo = await slack.says(dana, "!tkae", thread=root)
@@ -126,6 +156,38 @@ async def test_an_edit_of_what_went_nowhere_is_told(slack: Slack, team: Team, da
     await team.hears(dana, NOT_PASSED_ON, count=2)
     assert await team.texts() == []
     assert not (await team.bridge.state(MARIA)).closed
+
+
+async def test_an_edit_that_mentions_the_bot_is_no_new_command(slack: Slack, team: Team, dana: str) -> None:
+    """The message itself was never heard of; Slack tells of its edit, and of the mention in it."""
+    root = await team.started()
+    slack.subscriptions.discard("message.channels")
+    ts = await slack.says(dana, "close", thread=root)
+    slack.subscriptions.add("message.channels")
+    await slack.edits(dana, ts, f"<@{slack.bot_user}> close")
+    assert [d.event["type"] for d in slack.deliveries if d.event.get("user") == dana] == ["app_mention"]
+    await slack.says(dana, "!who", thread=root)
+    await team.hears(dana, "Answering")
+    assert not (await team.bridge.state(MARIA)).closed
+
+
+async def test_a_modal_that_slack_no_longer_wants_is_told(slack: Slack, team: Team, dana: str) -> None:
+    root = await team.started()
+    slack.trigger_seconds = -1.0
+    await slack.shortcut(dana, "guide", root)
+    await team.hears(dana, TOO_LATE)
+    assert slack.views == []
+
+
+async def test_a_thread_that_is_in_no_store_is_told(slack: Slack, dana: str) -> None:
+    """As after a store was lost."""
+    async with Team(slack).open() as team:
+        root = await team.started()
+    async with Team(slack).open() as team:
+        team.surface._incoming._places._patience = 0.1
+        await eventually(lambda: slack.sockets)
+        await slack.says(dana, "hello", thread=root)
+        await team.hears(dana, UNKNOWN_THREAD)
 
 
 async def test_an_edit_of_what_is_long_past_does_not_wait(
@@ -173,6 +235,29 @@ async def test_requests_that_slack_did_not_sign_are_logged_once_in_a_while(
     assert len([r for r in caplog.records if "slack.signing_secret" in r.getMessage()]) == 1
 
 
+async def test_a_hint_that_was_pressed_is_taken_away_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def passes_on(request: web.Request) -> web.Response:
+        asked.append(f"{request.method} {request.url}")
+        return web.Response()
+
+    proxy = web.AppRunner(application := web.Application())
+    application.router.add_route("*", "/{path:.*}", passes_on)
+    await proxy.setup()
+    await web.TCPSite(proxy, "127.0.0.1", 0).start()
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.addresses[0][1]}")
+    calls = Calls(token="xoxb-1", api_url="http://slack.invalid/api")
+    try:
+        await calls.dismiss("http://slack.invalid/actions/T1/x")
+        assert asked == ["POST http://slack.invalid/actions/T1/x"]
+    finally:
+        await calls.close()
+        await proxy.cleanup()
+
+
 async def test_a_payload_of_another_shape_is_left_out_and_not_sent_for_ever(
     slack: Slack, team: Team, dana: str
 ) -> None:
@@ -185,26 +270,6 @@ async def test_a_payload_of_another_shape_is_left_out_and_not_sent_for_ever(
     await slack.emit({**shape, "user": dana, "text": half}).done()
     await team.has(ev.Noted)
     assert await team.texts(ev.Noted) == ["by ? sea"]
-
-
-async def test_slack_calls_no_address_without_https(slack: Slack) -> None:
-    team = Team(slack, mode="http")
-    section = team.config.slack  # type: ignore[attr-defined]
-    assert all([f.good async for f in examine(team.config, section)]), "a Slack of one's own may"
-    finding = examination._calls_us(
-        team.config, section.model_copy(update={"api_url": "https://slack.com/api"})
-    )
-    assert not finding.good
-    assert "base_url" in finding.mend
-
-
-async def test_the_check_tells_a_missing_scope_from_a_missing_member(slack: Slack) -> None:
-    slack.scopes.discard("channels:read")
-    team = Team(slack, staff=["U0NOBODY"])
-    found = {f.place: f async for f in examine(team.config, team.config.slack) if not f.good}  # type: ignore[attr-defined]
-    assert "manifest.yaml" in found["slack.channel"].mend
-    assert found["slack.staff U0NOBODY"].text == "Slack says user_not_found"
-    assert set(found) == {"slack scopes", "slack.channel", "slack.staff U0NOBODY"}
 
 
 async def test_a_forwarded_message_stays_and_it_says_so(slack: Slack, team: Team, dana: str) -> None:

@@ -6,6 +6,7 @@
 
 Names
     server.api_url bot_token app_token signing_secret channel team_id app_id bot_id bot_user scopes subscriptions
+    server.tells_scopes = True     False: no answer says which scopes the token has
     server.add_user(name, *, real_name, display_name, channels, is_bot, team) -> id     a member of `channel`
     server.add_channel(name, *, kind="channel"|"group"|"im", members=(), bot=True) -> id
     server.users[id] .display_name .real_name .deleted     server.channels[id] .members .archived .kind .name
@@ -13,7 +14,8 @@ Names
 People (async; `channel=` where it is not the first one)
     says(user, text, *, thread=root_ts, channel, broadcast=False, wire=False) -> ts
         text is what is typed; &, <, > and URLs go out as Slack's client encodes them, <@U..> stays a mention;
-        wire=True sends it exactly as given. A mention of server.bot_user also makes an app_mention.
+        wire=True sends it exactly as given. A mention of server.bot_user also makes an app_mention, as does an edit
+        that has one; only that of an edit is `edited`.
     edits(user, ts, text)  deletes(user, ts)  unfurls(ts, url)  reacts(user, ts, name)  unreacts(...)
     bot_says(text, *, thread, channel) -> ts               another app's post
     shares_file(user, name, data, *, text, thread, channel, mimetype) -> ts
@@ -44,6 +46,7 @@ Events going out
     Socket Mode by default; sockets are taken in turn. What is not acknowledged in `outbound.ack_timeout` (0.5 s) goes
         out again after each of `outbound.retry_delays` (0, 0.5, 2.5 s), then is lost. Presses are never repeated.
     outbound.waits_for_socket: True keeps events while no socket is there; False loses them once retries are over.
+    outbound.instead_of_hello = {"type": "disconnect", "reason": "link_disabled"}     as where Socket Mode is off
     await request_url(events_url, interactions_url, verify=True)    signed HTTP from now on    use_sockets()
     sign(body, timestamp=None) -> headers of a signed request, to forge with
     emit(event, channel_id=None) -> Delivery   any event of your own   interaction(payload) -> Delivery

@@ -96,14 +96,19 @@ class Chat(Workspace):
         """A new message: kept, and told to the app where it is in the channel."""
         message.names = self.names
         self.messages[message.channel, message.ts] = message
-        channel = self.channels[message.channel]
-        self.announce(self.event_of(message), channel)
-        if f"<@{self.bot_user}" in message.text and message.user != self.bot_user and not message.bot_id:
-            keys = ("user", "text", "ts", "client_msg_id", "team", "thread_ts", "parent_user_id", "blocks")
-            event = {k: v for k, v in self.event_of(message).items() if k in keys}
-            mention = {"type": "app_mention", **event, "channel": message.channel, "event_ts": message.ts}
-            self.announce(mention, channel)
+        self.announce(self.event_of(message), self.channels[message.channel])
+        self.mention(message)
         return message
+
+    def mention(self, message: Message) -> None:
+        """Tell the app once more, where somebody mentions it; also by an edit, which is told as such."""
+        if f"<@{self.bot_user}" not in message.text or message.user == self.bot_user or message.bot_id:
+            return
+        about = ("user", "text", "ts", "client_msg_id", "team", "thread_ts", "parent_user_id", "blocks")
+        event = {k: v for k, v in self.event_of(message).items() if k in (*about, "edited")}
+        at = (message.edited or {}).get("ts", message.ts)
+        mention = {"type": "app_mention", **event, "channel": message.channel, "event_ts": at}
+        self.announce(mention, self.channels[message.channel])
 
     def changed(self, message: Message, before: Json) -> None:
         at = self.next_ts()

@@ -89,6 +89,7 @@ class People(WebApi):
         message.revise(sent, [rich_text(sent, secrets.token_hex(2))])
         message.edited = {"user": user, "ts": self.next_ts()}
         self.changed(message, before)
+        self.mention(message)
 
     async def deletes(self, user: str, ts: str) -> None:
         """Anybody may delete here, as workspace admins may."""

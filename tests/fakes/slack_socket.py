@@ -74,6 +74,7 @@ class Outbound:
         self.interaction_timeout = 3.0
         self.retry_delays = [0.0, 0.5, 2.5]  # Slack's own are about 0, 1 and 5 minutes
         self.waits_for_socket = True
+        self.instead_of_hello: object = None
         self.held: list[Delivery] | None = None
         self.urls: tuple[str, str] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -185,6 +186,10 @@ class Outbound:
         socket = Socket(next(self._numbers), ws, request)
         if len(self.live) >= 10:
             await ws.send_str(json.dumps({"type": "disconnect", "reason": "too_many_websockets"}))
+            await ws.close()
+            return ws
+        if self.instead_of_hello is not None:
+            await ws.send_str(json.dumps(self.instead_of_hello))
             await ws.close()
             return ws
         self.sockets.append(socket)

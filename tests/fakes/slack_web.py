@@ -29,6 +29,7 @@ class WebApi(Lookups, Faults):
         self.app_token = app_token
         self.dead_tokens: dict[str, str] = {}  # token -> the error it gives
         self.scopes: set[str] = set()
+        self.tells_scopes = True
         self.outbound = Outbound(self.app_id, signing_secret)
         self.methods: dict[str, tuple[Callable[[Args], Json], str]] = {
             "auth.test": (self.auth_test, ""),
@@ -136,9 +137,12 @@ class WebApi(Lookups, Faults):
     # -- answers
 
     def _answer(self, call: Call, answer: Json) -> web.Response:
-        headers = {"x-oauth-scopes": ",".join(sorted(self.scopes)), "x-slack-req-id": f"r{len(self.calls)}"}
-        need = self.methods[call.method][1] if call.method in self.methods else ""
-        return web.json_response(answer, headers=headers | {"x-accepted-oauth-scopes": need})
+        headers = {"x-slack-req-id": f"r{len(self.calls)}"}
+        if self.tells_scopes:
+            need = self.methods[call.method][1] if call.method in self.methods else ""
+            scopes = ",".join(sorted(self.scopes))
+            headers |= {"x-oauth-scopes": scopes, "x-accepted-oauth-scopes": need}
+        return web.json_response(answer, headers=headers)
 
     def _limited(self, call: Call, seconds: float) -> web.Response:
         call.outcome = "429"

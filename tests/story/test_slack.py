@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from pathlib import Path
 import re
 
@@ -110,7 +111,7 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
     )  # fmt: skip
     answer = await here.reads("AI assistant: Yes, *we do*. It takes 3 to 5 days.")
     assert answer.versions == [], "never token by token"
-    assert here.lines().count("The visitor is Maria (not verified).") == 1
+    assert here.lines().count("The visitor is “Maria” (not verified).") == 1
 
     # Dana comes by her mail.
     await join(dana, await here.link_in_mail("dana@acme.example"), "Dana")
@@ -171,6 +172,10 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
     await expect(maria.get_by_role("group", name="Answering now")).to_contain_text("Lee from Acme")
     await here.says("!bak")
     await here.whispered(lee, "There is no command “!bak”. Did you mean “!back”?")
+    await here.says("!help")
+    assert "!back [parting word]:" in (await here.whispered(lee, "!take [words]:")).shown
+    await here.says("!link")
+    typed = await here.whispered(lee, "Your personal link")
     ts = await here.says("//she seems in a hurry")
     await here.reaction(ts, "memo")
     await expect(article(dana, "Note, Lee from Acme").last).to_contain_text("she seems in a hurry")
@@ -184,6 +189,9 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
     gone = "Lee from Acme left. The AI assistant is answering again."
     await expect(status.filter(has_text=gone)).to_have_count(1)
     await here.card("*Answering:* AI assistant", buttons=AI)
+
+    await here.says("!observe")
+    await here.whispered(lee, "You are observing.")
 
     # The guide shortcut and its modal; the model is told what it should know, and no note.
     cut = await slack.shortcut(lee, "guide", here.thread[-1].ts)
@@ -216,8 +224,9 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
 
     # Open in browser: a link for him alone, and there he is the same person.
     await here.presses("link")
-    link = await here.whispered(lee, "Your personal link")
+    link = await here.whispered(lee, "Your personal link", count=2)
     [url] = link.urls
+    assert typed.urls != [url]
     async with screen(story.browser, locale="en-GB") as browser:
         await join(browser.page, url, "Lee from Acme")
         await button(browser.page, "Take over").click()
@@ -244,7 +253,7 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
     await maria.get_by_role("radio", name="Good").check(force=True)
     await maria.get_by_role("textbox", name="Comment (optional)").fill("Kind people")
     await button(maria, "Send rating").click()
-    await here.reads("Maria rated the conversation: good. “Kind people”")
+    await here.reads("Visitor “Maria” rated the conversation: good. “Kind people”")
     await story.shot("slack-thread-ended")
     await button(maria, "Start a new conversation").click()
     await writes(maria, "One more thing")
@@ -252,6 +261,9 @@ async def test_from_the_first_word_to_the_rating(story: Story) -> None:
     await here.card("> One more thing", buttons=AI)
     assert slack.links == []
     assert [c.outcome for c in slack.calls if c.hasty] == []
+    drawn = [c.at for c in slack.calls_of("chat.update", outcome="ok") if c.args["ts"] == root.ts]
+    assert len(drawn) > 5
+    assert min(b - a for a, b in pairwise(drawn)) > 2.9, "not more than one edit of the card in 3 s"
 
 
 @pytest.mark.parametrize("way", ["socket"])
