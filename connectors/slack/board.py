@@ -97,6 +97,8 @@ class SlackBoard:
         except Unsure:
             raise
         except (Retry, Undeliverable):
+            if len(self._not_sent) >= LOOKS:
+                self._not_sent.clear()  # they are looked for, which does no harm
             self._not_sent.add(spot)
             raise
         ts = str(said["ts"])

@@ -9,6 +9,7 @@ import time
 import msgspec
 
 from bridge import commands
+from bridge.errors import Retry
 from bridge.events import ConversationId, Seq
 from connectors.slack import layout
 from connectors.slack.board import anchored
@@ -136,11 +137,18 @@ class Incoming:
         """A text that begins with the bot's name is a command, whatever follows."""
         to_me = _mention(me).match(text)
         rest = text[to_me.end() :] if to_me else text
-        names = {user: await self._people.name(user) for user in set(_PERSON.findall(rest))}
+        names = {user: await self._mentioned(user) for user in set(_PERSON.findall(rest))}
         words = reading(rest, people=lambda user: names.get(user, ""))
         if to_me is None:
             return meaning(words, mark=MARK)
         return CommandLine(words.strip().removeprefix(MARK).strip() or "help")
+
+    async def _mentioned(self, user: str) -> str:
+        """What somebody who is mentioned is called. Where Slack does not tell, nobody waits for it."""
+        try:
+            return await self._people.name(user)
+        except Retry:
+            return ""
 
     async def _reworded(self, reworded: Reworded, me: Identity) -> None:
         place = await self._places.find(anchored(reworded.channel, reworded.root))

@@ -11,6 +11,7 @@ it, an `@` that starts a word a word joiner after it, as Slack may look for name
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from html import escape, unescape
 from itertools import groupby
 import re
@@ -31,8 +32,13 @@ _QUOTE = re.compile(r"^(\s*)(?=&gt;|＞)")
 
 def mrkdwn(markdown: str, *, limit: int = LIMIT) -> list[str]:
     """The text in parts of at most `limit` characters as sent; none is empty."""
+    return list(_mrkdwn(markdown, limit))
+
+
+@lru_cache(maxsize=256)  # a card is drawn again and again around the same words
+def _mrkdwn(markdown: str, limit: int) -> tuple[str, ...]:
     parts = split(styled(markdown, bullet="•"), limit=limit, measure=lambda spans: units(_rendered(spans)))
-    return [_rendered(part) for part in parts if shows(part)]
+    return tuple(_rendered(part) for part in parts if shows(part))
 
 
 def plainly(text: str) -> str:

@@ -87,6 +87,16 @@ async def test_words_wait_while_slack_does_not_say_who_wrote_them(
     assert await team.texts(ev.Noted) == ["by sea"]
 
 
+async def test_nobody_waits_for_the_name_of_somebody_who_is_mentioned(
+    slack: Slack, team: Team, dana: str
+) -> None:
+    """Else a colleague's takeover would wait, too, for as long as Slack is in trouble with that one."""
+    root, sam = await holding(slack, team, dana), slack.add_user("sam", display_name="Sam")
+    slack.fail("users.info", error="internal_error", times=None, when=lambda asked: asked["user"] == sam)
+    await slack.says(dana, f"ask <@{sam}>", thread=root)
+    assert await eventually(lambda: team.texts(ev.Said)) == [f"ask @{sam}"]
+
+
 async def test_whoever_wrote_hears_of_it_though_slack_takes_its_time(
     slack: Slack, team: Team, dana: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
