@@ -17,6 +17,7 @@ from bridge.store import Store
 
 MAX_SESSIONS = 3  # live ones on one link
 SESSION_LIVES = timedelta(days=7)
+REMEMBERED = timedelta(days=180)  # for which a link that has expired is known to have been one
 
 LinkState = Literal["good", "expired", "revoked"]
 
@@ -74,16 +75,19 @@ class Links:
         link = Link(
             cid=cid, recipient=recipient, name=name, email=email, created_at=now, expires_at=now + self._lives
         )
-        await self._store.put("link", fingerprint(token), json.encode(link))
-        await self._store.put("links-of", f"{cid}/{recipient}/{fingerprint(token)}", b"1")
+        await self._keep(fingerprint(token), link)
         return self._url(token)
 
     async def copy(self, mark: str, link: Link) -> str:
         """Another URL of the same link: it opens the same sessions, and expires and is revoked with it."""
         token = secrets.token_urlsafe(32)
-        await self._store.put("link-copy", fingerprint(token), mark.encode())
-        await self._store.put("links-of", f"{link.cid}/{link.recipient}/{fingerprint(token)}", b"1")
+        forgotten = link.expires_at + REMEMBERED
+        await self._store.put("link-copy", fingerprint(token), mark.encode(), expires_at=forgotten)
         return self._url(token)
+
+    async def _keep(self, mark: str, link: Link) -> None:
+        forgotten = link.expires_at + REMEMBERED
+        await self._store.put("link", mark, json.encode(link), expires_at=forgotten)
 
     def _url(self, token: str) -> str:
         return f"{self._base_url}/join#{token}"
@@ -109,7 +113,7 @@ class Links:
         """Turn the link off and end the sessions it opened."""
         link = await self.get(mark)
         if link is not None:
-            await self._store.put("link", mark, json.encode(replace(link, revoked=True)))
+            await self._keep(mark, replace(link, revoked=True))
         for record in await self._store.scan("session-of", f"{mark}/"):
             await self.end(record.key.partition("/")[2])
 

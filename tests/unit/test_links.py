@@ -14,7 +14,7 @@ from bridge.store.memory import MemoryStore
 from tests.logs import ANN, START
 
 CID, SALES = ConversationId("c1"), StaffId("sales")
-SPACES = ("link", "links-of", "link-copy", "session", "session-of")
+SPACES = ("link", "link-copy", "session", "session-of")
 
 
 class House:
@@ -70,6 +70,22 @@ async def test_a_link_opens_its_one_conversation_for_its_one_recipient(house: Ho
         "Sales desk",
         "sales@acme.example",
     )
+
+
+async def test_a_link_is_known_to_have_expired_for_long_but_not_for_ever(house: House):
+    """Who opens an old mail reads what became of its link; the store does not grow without end."""
+    token, turned_off = await house.mint(), await house.mint()
+    mark, link = await house.found(token)
+    await house.links.copy(mark, link)
+    await house.links.revoke((await house.found(turned_off))[0])
+    await house.begin(token)
+    house.now += timedelta(days=100)
+    await house.store.purge(house.now)
+    assert house.links.judge((await house.found(token))[1]) == "expired"
+    assert house.links.judge((await house.found(turned_off))[1]) == "revoked"
+    house.now += timedelta(days=111)
+    await house.store.purge(house.now)
+    assert [await house.store.scan(space) for space in SPACES] == [[]] * len(SPACES)
 
 
 async def test_a_link_is_usable_again(house: House):
