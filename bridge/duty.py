@@ -74,11 +74,17 @@ async def held(store: Store, duty: str, *, owner: str) -> AsyncIterator[Held | N
     try:
         yield mine
     finally:
-        await _end(keeping)
         try:
-            await store.release(duty, owner=owner)
-        except (StoreError, OSError):
-            log.warning("%s could not be let go of; it runs out by itself", duty)
+            await _end(keeping)
+        finally:  # also where whoever held it is cancelled meanwhile
+            await _let_go(store, duty, owner)
+
+
+async def _let_go(store: Store, duty: str, owner: str) -> None:
+    try:
+        await store.release(duty, owner=owner)
+    except (StoreError, OSError):
+        log.warning("%s could not be let go of; it runs out by itself", duty)
 
 
 async def _end(task: "asyncio.Task[Any]") -> None:

@@ -144,3 +144,26 @@ async def test_a_duty_ends_even_where_a_cancellation_is_overheard(monkeypatch: p
 
     assert store.overheard == 1
     assert await store.lease("slack/c", owner="two", lives=60) is not None, "it was let go of"
+
+
+@virtually
+async def test_a_duty_is_let_go_of_though_its_holder_is_cancelled_at_the_very_end(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(duty, "RENEW", 0.01)
+    store = Deaf()
+
+    async def work() -> None:
+        async with duty.held(store, "slack/c", owner="one"):
+            await store.renewing.wait()
+
+    working = asyncio.create_task(work())
+    await store.renewing.wait()
+    while store.overheard == 0:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.001)  # it waits for the one that is deaf
+    assert not working.done()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert await store.lease("slack/c", owner="two", lives=60) is not None
