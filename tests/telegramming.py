@@ -32,7 +32,7 @@ HOOK_SECRET = "kP3xZ9-vQ7_mB2tL8wR5yN4cJ6hD1gFa"
 
 
 class Team:
-    """Time stands still unless it is moved; the couriers are quick."""
+    """Time stands still unless it is moved; the couriers are quick. Of several on one store, one `carries`."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Team:
         look: float = 0.1,
         again: float = 0.1,
         tell: float = 60.0,
+        carries: bool = True,
         **settings: Any,
     ) -> None:
         self.server = server
@@ -56,6 +57,7 @@ class Team:
         self.bridge = Bridge(store=self.store, clock=self.clock)
         self.port = free_port()
         self.tell = tell
+        self.carries = carries
         self.times = {
             "every": every,
             "burst": burst,
@@ -89,7 +91,8 @@ class Team:
         courier = Courier(bridge=self.bridge, surface=self.surface, persistence=persistence)
         web = _serving(self.house, self.port)
         async with web:
-            tasks = [asyncio.create_task(courier.run()), asyncio.create_task(self.surface.run(self.bridge))]
+            tasks = [asyncio.create_task(self.surface.run(self.bridge))]
+            tasks += [asyncio.create_task(courier.run())] if self.carries else []
             try:
                 yield self
             finally:
@@ -139,6 +142,14 @@ class Team:
             return found if len(found) >= count else []
 
         return await eventually(there, what=f"{kind.__name__} in the log")
+
+    async def heard(self) -> None:
+        """Until what people did so far has been handled."""
+
+        async def handled() -> bool:
+            return not self.server.pending and not await self.store.scan("telegram-inbox", "item/")
+
+        await eventually(handled, what="everything is handled")
 
     # What stands in the group
 

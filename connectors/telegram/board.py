@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 import logging
 from weakref import WeakValueDictionary
@@ -37,6 +38,7 @@ BEHIND = 5.0  # seconds of delay from which entries share messages
 TOGETHER = 15
 _SWITCHED_OFF = "Topics were switched off in the Telegram group; replies are used instead."
 LOOK = 60.0  # seconds until a group without topics is asked again whether it has some
+PROBES = 3  # refusals in a row after which a topic that is there is given up: some take no bot any more
 
 
 class TelegramBoard:
@@ -67,6 +69,7 @@ class TelegramBoard:
         self._looked = -look
         self._chat = 0  # as last known, for hints
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._refused: dict[str, int] = {}  # how often in a row a topic that is there took no message
 
     @property
     def most_together(self) -> int:
@@ -162,14 +165,13 @@ class TelegramBoard:
         if number and look == topic.look:
             return topic
         if number and await self._calls.edit(chat, number, words, keyboard=buttons, urgency=Urgency.CARD):
-            topic = replace(topic, look=look)
-        else:
-            sent = await self._send_card(chat, topic, card)
-            await self._ledger.belongs(ref(chat, sent.message_id), topic.cid)
-            thread = topic.thread if topic.chat == chat else 0
-            topic = replace(topic, chat=chat, thread=thread, card=sent.message_id, pinned=False, look=look)
-        await self._topics.keep(anchor, topic)
-        return topic
+            return await self._topics.change(anchor, look=look)
+        sent = await self._send_card(chat, topic, card)
+        await self._ledger.belongs(ref(chat, sent.message_id), topic.cid)
+        thread = topic.thread if topic.chat == chat else 0
+        return await self._topics.change(
+            anchor, chat=chat, thread=thread, card=sent.message_id, pinned=False, look=look
+        )
 
     async def _send_card(self, chat: int, topic: Topic, card: Card) -> Message:
         words, buttons = layout.card_message(card, now=self._clock()), layout.card_buttons(card)
@@ -178,26 +180,28 @@ class TelegramBoard:
     async def _dress(self, anchor: Anchor, topic: Topic, card: Card) -> None:
         """The topic around the card: pinned, with its title, open or closed. What is done is kept at once."""
         chat, ended = topic.chat, card.stage == "ended"
-        if topic.closed and not ended:
-            await self._calls.reopen_topic(chat, topic.thread)
-            topic = replace(topic, closed=False)
-            await self._topics.keep(anchor, topic)
+        if not ended:
+            await self._set_closed(anchor, closed=False)
         if not topic.pinned:
             try:
                 await self._calls.pin(chat, topic.card)
-                topic = replace(topic, pinned=True)
-                await self._topics.keep(anchor, topic)
+                await self._topics.change(anchor, pinned=True)
             except Rejected as error:
                 if error.no_thread:
                     raise
                 log.warning("the card is not pinned, let the bot pin messages: %s", error.text)
         if (name := layout.title(card)) != topic.title:
             await self._calls.rename_topic(chat, topic.thread, name)
-            topic = replace(topic, title=name)
-            await self._topics.keep(anchor, topic)
-        if ended and not topic.closed:
-            await self._calls.close_topic(chat, topic.thread)
-            await self._topics.keep(anchor, replace(topic, closed=True))
+            await self._topics.change(anchor, title=name)
+        if ended:
+            await self._set_closed(anchor, closed=True)
+
+    async def _set_closed(self, anchor: Anchor, *, closed: bool) -> None:
+        topic = await self._topics.at(anchor)
+        if topic.closed != closed:
+            change = self._calls.close_topic if closed else self._calls.reopen_topic
+            await change(topic.chat, topic.thread)
+            await self._topics.change(anchor, closed=closed)
 
     # Where it all goes
 
@@ -207,18 +211,19 @@ class TelegramBoard:
         loop = asyncio.get_running_loop()
         if not known.forum and (known.forum is None or loop.time() - self._looked >= self._look):
             self._looked = loop.time()
-            chat = await self._calls.chat(known.chat)
-            await self._group.has_topics(forum=bool(chat.is_forum))
-            known = await self._group.now()
+            known = await self._ask_for_topics()
         self._chat = known.chat
         return known
+
+    async def _ask_for_topics(self) -> Known:
+        chat = await self._calls.chat((await self._group.now()).chat)
+        await self._group.has_topics(forum=bool(chat.is_forum))
+        return await self._group.now()
 
     @asynccontextmanager
     async def _at(self, anchor: Anchor) -> AsyncIterator[tuple[Known, Topic]]:
         """What Telegram says against it becomes what a board may raise."""
-        topic = await self._topics.get(anchor)
-        if topic is None:
-            raise AnchorLost
+        topic = await self._topics.at(anchor)
         try:
             async with _verdicts():
                 known = await self._known()
@@ -226,22 +231,30 @@ class TelegramBoard:
                     raise AnchorLost  # the group has topics by now: the conversation gets one
                 yield known, topic
         except _NoThread:
-            await self._verify(topic)
+            await self._verify(anchor)
 
-    async def _verify(self, topic: Topic) -> None:
-        """Telegram says so of live topics too: AnchorLost only where it says it again."""
-        known = await self._group.now()
+    async def _verify(self, anchor: Anchor) -> None:
+        """Telegram says so of live topics too. AnchorLost only where the topic does not even take the title
+        that it has, or goes on to take no message.
+        """
+        topic = await self._topics.at(anchor)  # its title may have changed meanwhile
         try:
-            chat = await self._calls.chat(known.chat)
-            await self._group.has_topics(forum=bool(chat.is_forum))
-            if not chat.is_forum:
+            if not (await self._ask_for_topics()).forum:
                 raise Retry(0.0, _SWITCHED_OFF)
-            await self._calls.touch(topic.chat, topic.thread)
         except Rejected as error:
-            if not error.no_thread:
-                raise Retry(2.0, f"Telegram refuses: {error.text}") from None
-            log.warning("topic %d is gone", topic.thread)
+            raise Retry(2.0, f"Telegram refuses: {error.text}") from None
+        try:
+            await self._calls.rename_topic(topic.chat, topic.thread, topic.title, urgency=Urgency.CONTROL)
+        except Rejected as error:
+            if error.no_forum:
+                raise Retry(2.0, _SWITCHED_OFF) from None
+            log.warning("topic %d is gone: %s", topic.thread, error.text)
             raise AnchorLost from None
+        self._refused[anchor] = self._refused.get(anchor, 0) + 1
+        if self._refused[anchor] >= PROBES:
+            log.warning("topic %d is there and takes no message: another one is made", topic.thread)
+            del self._refused[anchor]
+            raise AnchorLost
         raise Retry(2.0, "Telegram could not find a topic that is there.")
 
     async def _send(
@@ -257,47 +270,26 @@ class TelegramBoard:
         whose: str = "",
     ) -> Message:
         """Into the topic; where the group has none any more, as a reply to the card."""
-        thread = topic.thread if topic.chat == chat and (await self._group.now()).forum else 0
-        if not thread:
-            return await self._calls.send(
-                chat,
-                words,
-                reply_to=reply_to,
-                silent=silent,
-                keyboard=keyboard,
-                urgency=urgency,
-                whose=whose,
-            )
-        try:
-            sent = await self._calls.send(
-                chat,
-                words,
-                thread=thread,
-                silent=silent,
-                keyboard=keyboard,
-                urgency=urgency,
-                whose=whose,
-            )
-        except Rejected as error:
-            if not error.says("topic_closed"):
-                raise
-            await self._calls.reopen_topic(chat, thread)
-            raise Retry(0.0, "The Telegram topic was closed by hand.") from None
-        if sent.message_thread_id == thread:
-            return sent
-        log.warning("topics are switched off in the group: replies are used instead")
-        await self._group.has_topics(forum=False)
-        await self._calls.delete(chat, sent.message_id)
-        return await self._send(
-            chat,
-            topic,
-            words,
-            reply_to=reply_to,
-            silent=silent,
-            keyboard=keyboard,
-            urgency=urgency,
-            whose=whose,
+        put = partial(
+            self._calls.send, chat, words, silent=silent, keyboard=keyboard, urgency=urgency, whose=whose
         )
+        if topic.thread and topic.chat == chat and (await self._group.now()).forum:
+            anchor = topic_anchor(chat, topic.thread)
+            try:
+                sent = await put(thread=topic.thread)
+            except Rejected as error:
+                if not error.says("topic_closed"):
+                    raise
+                await self._calls.reopen_topic(chat, topic.thread)
+                await self._topics.change(anchor, closed=False)
+                sent = await put(thread=topic.thread)
+            if sent.message_thread_id == topic.thread:
+                self._refused.pop(anchor, None)
+                return sent
+            log.warning("topics are switched off in the group: replies are used instead")
+            await self._group.has_topics(forum=False)
+            await self._calls.delete(chat, sent.message_id)
+        return await put(reply_to=reply_to)
 
 
 class _NoThread(Exception):
@@ -312,7 +304,7 @@ async def _verdicts() -> AsyncIterator[None]:
     except Rejected as error:
         if error.no_thread or error.no_forum:
             raise _NoThread from None
-        if error.says("message to be replied not found", "group chat was upgraded"):
+        if error.says("message to be replied not found", "group chat was upgraded", "topic_closed"):
             raise Retry(2.0, f"Telegram refuses: {error.text}") from None
         raise Undeliverable(f"Telegram refuses it: {error.text}") from None
 

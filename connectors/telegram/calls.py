@@ -23,7 +23,7 @@ from telegram import (
     User,
     WebhookInfo,
 )
-from telegram.constants import ChatAction, ParseMode
+from telegram.constants import ParseMode
 from telegram.error import (
     BadRequest,
     ChatMigrated,
@@ -152,7 +152,8 @@ class Calls:
         return await self._ask(self._bot.get_webhook_info)
 
     async def menu(self, chat: int, commands: Sequence[tuple[str, str]]) -> None:
-        await self._ask(lambda: self._bot.set_my_commands(commands, BotCommandScopeChat(chat)), chat)
+        scope = BotCommandScopeChat(chat)
+        await self._ask(lambda: self._bot.set_my_commands(commands, scope), chat, looks=True)
 
     async def answer(self, query: str, text: str, *, alert: bool) -> None:
         """Answer a press; one that is too old needs no answer any more."""
@@ -170,16 +171,14 @@ class Calls:
     async def member(self, chat: int, user: int) -> ChatMember:
         return await self._ask(lambda: self._bot.get_chat_member(chat, user), chat, looks=True)
 
-    async def touch(self, chat: int, thread: int) -> None:
-        """Ask for something in the topic that leaves nothing behind."""
-        await self._ask(lambda: self._bot.send_chat_action(chat, ChatAction.TYPING, thread), chat)
-
     async def create_topic(self, chat: int, name: str) -> ForumTopic:
         return await self._ask(lambda: self._bot.create_forum_topic(chat, name), chat)
 
-    async def rename_topic(self, chat: int, thread: int, name: str) -> None:
+    async def rename_topic(
+        self, chat: int, thread: int, name: str, *, urgency: Urgency = Urgency.CARD
+    ) -> None:
         await self._change_topic(
-            lambda: self._bot.edit_forum_topic(chat, thread, name), chat, urgency=Urgency.CARD
+            lambda: self._bot.edit_forum_topic(chat, thread, name), chat, urgency=urgency
         )
 
     async def close_topic(self, chat: int, thread: int) -> None:
@@ -286,7 +285,7 @@ class Calls:
         whose: str = "",
         looks: bool = False,
     ) -> T:
-        """`looks`: it only asks about the chat, which goes on where nothing more may be posted."""
+        """What Telegram limits holds up its chat; `looks`: not this, which puts nothing there."""
         if not looks:
             self._check_held(chat)
         if urgency is not None and chat < 0:
@@ -318,7 +317,7 @@ class Calls:
     def _check_held(self, chat: int) -> None:
         left = self._held.get(chat, 0.0) - asyncio.get_running_loop().time()
         if left > LONG:
-            raise Retry(left, _WAIT.format(left))
+            raise Retry(left, _WAIT)
 
     def _verdict(self, error: TelegramError, chat: int, *, looks: bool) -> Retry | Rejected:
         text = error.message.lower()
@@ -326,10 +325,10 @@ class Calls:
             case RetryAfter():
                 wait = error.retry_after
                 seconds = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
-                if not looks:
+                if chat and not looks:
                     self._held[chat] = asyncio.get_running_loop().time() + seconds
                     self._pace(chat).hold(seconds)
-                return Retry(seconds, _WAIT.format(seconds))
+                return Retry(seconds, _WAIT)
             case InvalidToken():
                 return Retry(2 * self._again, _TOKEN)
             case Forbidden() if chat > 0:
@@ -373,7 +372,7 @@ async def _as_html_or_plain(put: Callable[[str, str | None], Awaitable[T]], word
 
 
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
-_WAIT = "Telegram asks to wait {:.0f} s before the next message to the group."
+_WAIT = "Telegram wants a pause before it takes more."
 _TOKEN = "Telegram refuses the bot's token: set telegram.token to the one that @BotFather shows."  # noqa: S105
 _KICKED = "The bot was removed from the Telegram group: add it again and make it an admin."
 _CONFLICT = "Another program takes this bot's updates: run one server for a bot, with a token of its own."

@@ -56,8 +56,9 @@ def build(
     people = People(calls=calls, group=group, staff=settings.staff)
     answers = Answers(calls=calls, ledger=ledger)
     incoming = Incoming(
-        calls=calls, group=group, topics=topics, ledger=ledger, desk=made.desk, people=people, answers=answers
-    )
+        calls=calls, group=group, topics=topics, ledger=ledger, desk=made.desk, people=people,
+        answers=answers, clock=clock,
+    )  # fmt: skip
     inbox = Inbox(store=store, name=NAME, clock=clock, handle=incoming.handle, process=house.bridge.process)
     surface = TelegramSurface(
         calls=calls, group=group, people=people, threads=made.threads, cards=made.cards, inbox=inbox,

@@ -132,5 +132,4 @@ class Webhook:
 
 
 def _pause(trouble: Retry | Rejected) -> float:
-    after = trouble.after if isinstance(trouble, Retry) else 30.0
-    return min(max(after, 1.0), 60.0)
+    return max(trouble.after, 1.0) if isinstance(trouble, Retry) else 30.0

@@ -1,6 +1,7 @@
 """Asks Telegram whether the settings work there: token, group, topics, rights, privacy, webhook."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 from telegram import ChatFullInfo, ChatMember, ChatMemberAdministrator, ChatMemberOwner, User, WebhookInfo
 
@@ -18,23 +19,35 @@ RIGHTS = {
     "can_delete_messages": "Delete Messages",
 }
 
+RECENT = timedelta(hours=1)  # within which a failed call of Telegram's tells how it stands now
+
+
+class _Place:
+    """Where the group is: whoever asks about its old place hears where it went."""
+
+    def __init__(self, chat: int) -> None:
+        self.chat = chat
+
+    async def moved(self, chat: int) -> None:
+        self.chat = chat
+
 
 async def examine(config: Config, settings: TelegramSettings) -> AsyncIterator[Finding]:
+    place = _Place(settings.chat)
     calls = Calls(
-        token=settings.token.get_secret_value(), api_url=settings.api_url, moved=_moved, patience=10.0, poll=0
-    )
+        token=settings.token.get_secret_value(), api_url=settings.api_url, moved=place.moved,
+        patience=10.0, poll=0,
+    )  # fmt: skip
     try:
-        async for finding in _examine(calls, config, settings):
+        async for finding in _examine(calls, place, config, settings):
             yield finding
     finally:
         await calls.close()
 
 
-async def _moved(_chat: int) -> None:
-    """What became of the group is told by the Retry that follows."""
-
-
-async def _examine(calls: Calls, config: Config, settings: TelegramSettings) -> AsyncIterator[Finding]:
+async def _examine(
+    calls: Calls, place: _Place, config: Config, settings: TelegramSettings
+) -> AsyncIterator[Finding]:
     try:
         me = await calls.me()
     except (Retry, Rejected) as error:
@@ -43,32 +56,46 @@ async def _examine(calls: Calls, config: Config, settings: TelegramSettings) -> 
         return
     yield Finding(place="telegram.token", good=True, text=f"the bot is @{me.username}")
     try:
-        chat = await calls.chat(settings.chat)
-        member = await calls.member(settings.chat, me.id)
+        chat, member = await _look(calls, place, me)
     except (Retry, Rejected) as error:
         mend = f"Add @{me.username} to the group as an admin, and set telegram.chat to the group's id."
+        if place.chat != settings.chat:
+            mend += f" That is {place.chat} now."
         if heard := await _groups(calls):
             mend += f" It was spoken to in {', '.join(heard)}."
         yield Finding(place="telegram.chat", good=False, text=str(error), mend=mend)
     else:
-        yield Finding(place="telegram.chat", good=True, text=f"the group is “{chat.title}”")
+        text = f"the group is “{chat.title}”"
+        if place.chat != settings.chat:
+            text += f", with another id than before, which is used: set telegram.chat to {place.chat}"
+        yield Finding(place="telegram.chat", good=True, text=text)
         for finding in _group(chat, member, me):
             yield finding
-        async for finding in _people(calls, settings):
+        async for finding in _people(calls, place, settings):
             yield finding
     try:
-        yield _way_in(await calls.webhook(), config, settings)
+        yield way_in(await calls.webhook(), config, settings, now=datetime.now(UTC))
     except (Retry, Rejected) as error:
         yield Finding(place="telegram.mode", good=False, text=str(error), mend="Try again in a while.")
 
 
-async def _people(calls: Calls, settings: TelegramSettings) -> AsyncIterator[Finding]:
+async def _look(calls: Calls, place: _Place, me: User) -> tuple[ChatFullInfo, ChatMember]:
+    asked = place.chat
+    try:
+        return await calls.chat(asked), await calls.member(asked, me.id)
+    except Retry:
+        if place.chat == asked:
+            raise
+        return await calls.chat(place.chat), await calls.member(place.chat, me.id)
+
+
+async def _people(calls: Calls, group: _Place, settings: TelegramSettings) -> AsyncIterator[Finding]:
     """Those who are named, one by one, unless they are in the group."""
     named = [("telegram.staff", user) for user in settings.staff if user not in {ADMINS, MEMBERS}]
-    named += [("telegram.on_duty", user) for group in settings.on_duty for user in group]
+    named += [("telegram.on_duty", user) for users in settings.on_duty for user in users]
     for place, user in named:
         try:
-            member = await calls.member(settings.chat, int(user))
+            member = await calls.member(group.chat, int(user))
         except Retry as trouble:
             yield Finding(
                 place=place, good=False, text=f"{user}: {trouble.reason}", mend="Try again in a while."
@@ -118,7 +145,8 @@ def _group(chat: ChatFullInfo, member: ChatMember, me: User) -> list[Finding]:
     return found
 
 
-def _way_in(webhook: WebhookInfo, config: Config, settings: TelegramSettings) -> Finding:
+def way_in(webhook: WebhookInfo, config: Config, settings: TelegramSettings, *, now: datetime) -> Finding:
+    """Telegram remembers its last failed call for ever, also where everything has arrived since."""
     place = "telegram.mode"
     if settings.mode == "polling":
         if not webhook.url:
@@ -134,7 +162,8 @@ def _way_in(webhook: WebhookInfo, config: Config, settings: TelegramSettings) ->
             f"Start the server, which sets {ours}; if another program uses this bot, make a bot of your own."
         )
         return Finding(place=place, good=False, text="the webhook leads elsewhere", mend=mend)
-    if webhook.last_error_message:
+    failed_at = webhook.last_error_date
+    if failed_at is not None and now - failed_at < RECENT and webhook.pending_update_count:
         text = f"Telegram could not call: {webhook.last_error_message}"
         mend = f"Let Telegram reach {ours} over HTTPS on port 443, 80, 88 or 8443."
         return Finding(place=place, good=False, text=text, mend=mend)

@@ -1,6 +1,8 @@
 """What people do in Telegram, made a request to the desk, and the desk's answer handed back."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
 import json
 import logging
 import re
@@ -28,13 +30,14 @@ NOT_STAFF = "Only the team can answer here, so this was not passed on."
 ANONYMOUS = "Write as yourself to answer: an anonymous admin could be anybody."
 FORWARDED = "A command in a forwarded message is not run."
 FILE = "Files stay here: only text reaches the visitor."
-WHERE = "Write that in a conversation's topic, or as a reply to one of its messages."
+WHERE = "This reaches no conversation: write in a conversation's own topic, or reply to one of its messages."
 DELETE_WHAT = "Reply with /delete to a message of your own that is to be taken back."
 STARTED = "Hello. I mirror chats of your website into your team's group; here I send you personal links."
 PRIVATE = "I only listen in the team's group. Here I send personal links, when you ask for one there."
 TROUBLE = "The link could not be sent; ask again."
 MARK = "/"
 ONCE_A_MINUTE = 60.0
+MAKING = timedelta(seconds=20)  # for which what the bot made may be unknown here: it was not answered yet
 
 _COMMAND = re.compile(r"/(?P<name>\w+)(?:@(?P<bot>\w+))?(?=\s|$)")
 
@@ -50,6 +53,7 @@ class Incoming:
         desk: Desk,
         people: People,
         answers: Answers,
+        clock: Callable[[], datetime],
     ) -> None:
         self._calls = calls
         self._group = group
@@ -58,6 +62,7 @@ class Incoming:
         self._desk = desk
         self._people = people
         self._answers = answers
+        self._clock = clock
         self._presses = Presses(group=group, ledger=ledger, desk=desk, people=people, answers=answers)
         self._told: dict[
             tuple[int, str], float
@@ -77,16 +82,15 @@ class Incoming:
     # Where it belongs
 
     async def _moved_about(self, chat: int) -> None:
-        if chat == (await self._group.now()).chat:
+        if await self._group.is_it(chat):
             self._people.forget()
             self._group.changed.set()
 
     async def _is_ours(self, message: Message) -> bool:
-        chat = (await self._group.now()).chat
-        if message.migrate_from_chat_id == chat:
+        if message.migrate_from_chat_id == (await self._group.now()).chat:
             await self._group.moved(message.chat.id)
             return False
-        if message.chat.id != chat:
+        if not await self._group.is_it(message.chat.id):
             return False
         if message.migrate_to_chat_id:
             await self._group.moved(message.migrate_to_chat_id)
@@ -99,13 +103,19 @@ class Incoming:
         """By its topic; outside of topics, by the message that it replies to."""
         chat, above = message.chat.id, message.reply_to_message
         if message.is_topic_message and message.message_thread_id is not None:
-            found = await self._topics.get(topic_anchor(chat, message.message_thread_id))
-            if found is not None:
-                return found.cid
-            if above is not None and above.forum_topic_created and await self._is_me(above.from_user):
-                raise Early  # a topic that is being made, and not yet known
-            return None
-        return None if above is None else await self._ledger.owner(ref(chat, above.message_id))
+            topic = await self._topics.get(topic_anchor(chat, message.message_thread_id))
+            found = None if topic is None else topic.cid
+        else:
+            found = None if above is None else await self._ledger.owner(ref(chat, above.message_id))
+        young = above is not None and max(self._clock(), message.date) - above.date < MAKING
+        if found is None and young and await self._is_to_me(message):
+            raise Early
+        return found
+
+    async def _is_to_me(self, message: Message) -> bool:
+        """An answer to the bot; in a topic, what answers nobody else answers the making of the topic."""
+        above = message.reply_to_message
+        return above is not None and await self._is_me(above.from_user)
 
     async def _anchor(self, cid: ConversationId, message: Message) -> Anchor:
         """The thread that the message stands in; outside of topics, the conversation's own."""
@@ -125,13 +135,18 @@ class Incoming:
             return
         if not await self._is_ours(message):
             return
+        if message.forum_topic_closed or message.forum_topic_reopened:
+            await self._left(message, closed=message.forum_topic_closed is not None)
+            return
         text = _text(message)
         if not text and message.effective_attachment is None:
-            return  # a message of Telegram's own
+            return  # another message of Telegram's own
         cid = await self._conversation(message)
         said = await self._meaning(text)
-        if said is None or (cid is None and not isinstance(said, CommandLine)):
+        if said is None:
             return
+        if cid is None and not isinstance(said, CommandLine) and not await self._is_to_me(message):
+            return  # talk among themselves
         member = await self._member(message, quiet=cid is None)
         if member is None:
             return
@@ -141,6 +156,12 @@ class Incoming:
             self._say(message, FORWARDED)
         else:
             await self._said(cid, member, message, said if text else None)
+
+    async def _left(self, message: Message, *, closed: bool) -> None:
+        """Somebody closed or opened the topic: what comes next in it sets that right."""
+        anchor = topic_anchor(message.chat.id, message.message_thread_id or 0)
+        if await self._topics.get(anchor) is not None:
+            await self._topics.change(anchor, closed=closed)
 
     async def _said(
         self, cid: ConversationId, member: Member, message: Message, said: Meaning | None
@@ -157,7 +178,10 @@ class Incoming:
             anchor = await self._anchor(cid, message)
             reply = await self._desk.typed(cid, member, anchor=anchor, ref=_ref(message), said=said)
             await self._answer(cid, member, message, reply)
-        if message.effective_attachment is not None:
+        album = message.media_group_id
+        if message.effective_attachment is not None and (
+            album is None or self._may_tell(int(member.id), album)
+        ):
             self._say(message, FILE)
 
     async def _answer(self, cid: ConversationId, member: Member, message: Message, reply: Reply) -> None:

@@ -35,7 +35,7 @@ class Presses:
 
     async def handle(self, query: CallbackQuery) -> None:
         user, message = query.from_user, query.message
-        if message is None or message.chat.id != (await self._group.now()).chat:
+        if message is None or not await self._group.is_it(message.chat.id):
             await self._answers.to_press(query.id, UNKNOWN)
             return
         cid = await self._ledger.owner(ref(message.chat.id, message.message_id))

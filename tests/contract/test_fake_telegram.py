@@ -242,6 +242,8 @@ async def test_a_webhook_gets_the_secret_and_what_failed_again(
         assert {r.headers["X-Telegram-Bot-Api-Secret-Token"] for r in requests} == {"s3cret"}
         assert server.webhook.statuses == [500, 503, 200, 200]
         info = await bot.get_webhook_info()
+        assert info.last_error_message == "Wrong response from the webhook: 503 Service Unavailable"
+        assert info.last_error_date is not None
         assert (info.url, info.pending_update_count, info.allowed_updates) == (url, 0, ("message",))
         async with refused(Conflict, "can't use getUpdates method while webhook is active"):
             await bot.get_updates(timeout=0)
@@ -328,10 +330,13 @@ async def test_a_deleted_topic_is_found_out_only_by_writing(
     assert await taken(bot) == []
     async with refused(BadRequest, "message thread not found"):
         await bot.send_message(server.chat_id, "Hello", message_thread_id=topic)
-    async with refused(BadRequest, "message thread not found"):
-        await bot.send_chat_action(server.chat_id, "typing", message_thread_id=topic)
-    async with refused(BadRequest, "TOPIC_ID_INVALID"):
-        await bot.close_forum_topic(server.chat_id, topic)
+    assert await bot.send_chat_action(server.chat_id, "typing", message_thread_id=topic)
+    for change in (
+        bot.close_forum_topic(server.chat_id, topic),
+        bot.edit_forum_topic(server.chat_id, topic, name=server.topics()[0].name),
+    ):
+        async with refused(BadRequest, "TOPIC_ID_INVALID"):
+            await change
     async with refused(BadRequest, "message to edit not found"):
         await bot.edit_message_text("Card 2", server.chat_id, sent.message_id)
     with pytest.raises(Refusal, match="message thread not found"):
@@ -340,6 +345,18 @@ async def test_a_deleted_topic_is_found_out_only_by_writing(
     own = await topic_of(bot, server, "Another")
     await bot.delete_forum_topic(server.chat_id, own)
     assert [t.deleted for t in server.topics()] == [True, True]
+
+
+async def test_a_worn_topic_takes_titles_and_people_but_no_bot(
+    server: TelegramServer, bot: Bot, ann: Person
+) -> None:
+    topic = await topic_of(bot, server)
+    server.topics()[0].worn = True
+    async with refused(BadRequest, "message thread not found"):
+        await bot.send_message(server.chat_id, "Hello", message_thread_id=topic)
+    assert await bot.edit_forum_topic(server.chat_id, topic, name="Ann · Human")
+    await server.says(ann, "hello", topic=topic)
+    assert [m.shown for m in server.topic_messages(topic)] == ["hello"]
 
 
 async def test_the_general_topic_has_no_number(server: TelegramServer, bot: Bot, ann: Person) -> None:
@@ -651,6 +668,9 @@ async def test_files_both_ways(server: TelegramServer, bot: Bot, ann: Person) ->
         await bot.send_document(server.chat_id, b"abc", caption="x" * 1025)
     async with refused(BadRequest, "invalid file_id"):
         await bot.get_file("nothing")
+    for name in ("a.jpg", "b.jpg"):
+        await server.sends_file(ann, name, b"\xff\xd8", photo=True, topic=topic, album="77")
+    assert [u.message.media_group_id for u in (await taken(bot))[-2:]] == ["77", "77"]
 
 
 async def test_private_conversations_begin_with_the_person(

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 import io
 import logging
+import re
+import time
 
 import pytest
 
@@ -15,13 +18,14 @@ from bridge.errors import StoreError
 from bridge.events import ConversationId
 from bridge.store import Record
 from bridge.store.memory import MemoryStore
+from connectors.telegram import group, incoming
 from connectors.telegram.connector import build
-from connectors.telegram.doors import Polling
+from connectors.telegram.doors import PATH, Polling
 from connectors.telegram.settings import TelegramSettings
 from connectors.telegram.surface import BETTER
 from connectors.threads.inbox import Inbox
 from tests.eventually import eventually
-from tests.fakes.telegram import TelegramServer
+from tests.fakes.telegram import BOT_RIGHTS, TelegramServer
 from tests.logs import ASSISTANT, VISITOR
 from tests.telegramming import LIA, Team, joined, team
 
@@ -138,7 +142,8 @@ async def test_a_long_limit_holds_only_that_chat_and_staff_are_told(desk: Team) 
     await desk.says("line 0.")
     told = await desk.has(ev.Undelivered)
     assert told[0].retrying
-    assert "wait 344 s" in told[0].reason
+    assert "wants a pause" in told[0].reason
+    assert not re.search(r"\d", told[0].reason)  # else it would be told anew with each try
     begun = len([c for c in desk.server.calls if c.args.get("chat_id") == str(desk.server.chat_id)])
     await desk.server.says(dana, "/take", topic=thread)
     await desk.has(ev.TookOver)  # what members do is heard
@@ -147,6 +152,32 @@ async def test_a_long_limit_holds_only_that_chat_and_staff_are_told(desk: Team) 
     await eventually(lambda: any("/join#" in m.shown for m in desk.server.private_messages(dana)))
     members = [c for c in desk.server.calls if c.args.get("chat_id") == str(desk.server.chat_id)][begun:]
     assert {c.method for c in members} <= {"getChatMember"}
+
+
+async def test_a_limit_on_the_answer_to_a_press_stops_nothing_else(desk: Team) -> None:
+    dana, thread = joined(desk, "Dana"), await desk.started()
+    desk.server.limit("answerCallbackQuery", 344)
+    await desk.server.presses(dana, desk.card().id, "Take over")
+    await desk.has(ev.TookOver)
+    await eventually(lambda: desk.server.called("answerCallbackQuery"))
+    message = await desk.server.says(dana, "Hi, Dana here", topic=thread)
+    await desk.reacted(message, "👍")
+    await desk.says("line 0.")
+    await desk.done()
+    await whole(desk, says=1)
+    await desk.answered(await desk.server.presses(dana, desk.card().id, "Open in browser"))
+
+
+async def test_a_limit_on_the_menu_of_commands_holds_no_message() -> None:
+    async with TelegramServer() as server:
+        server.add_group("Desk")
+        server.limit("setMyCommands", 344)
+        async with Team(server).open() as desk:
+            await eventually(lambda: server.called("setMyCommands"))
+            await desk.started()
+            await desk.says("line 0.")
+            await desk.done()
+            await whole(desk, says=1)
 
 
 async def test_after_a_limit_everything_is_shown_once(desk: Team) -> None:
@@ -177,6 +208,24 @@ async def test_trouble_in_passing_loses_nothing_and_is_no_deletion(desk: Team, f
     await whole(desk, says=3)
 
 
+@pytest.mark.parametrize("probe", [429, 502, 400])
+async def test_trouble_as_a_topic_is_looked_for_is_no_deletion(desk: Team, probe: int) -> None:
+    await desk.started()
+    desk.server.fail("sendMessage", 400, "Bad Request: message thread not found")
+    match probe:
+        case 429:
+            desk.server.limit("editForumTopic", 1)
+        case 502:
+            desk.server.garble("editForumTopic")
+        case _:
+            desk.server.fail("editForumTopic", 400, "Bad Request: not enough rights to edit the topic")
+    await desk.says("line 0.")
+    await desk.done(within=20)
+    assert len(desk.server.called("editForumTopic")) == 1
+    assert len(desk.server.topics()) == 1
+    await whole(desk, says=1)
+
+
 async def test_a_lost_answer_may_show_one_message_twice_but_loses_nothing(desk: Team) -> None:
     await desk.started()
     desk.server.lose("sendMessage", times=1)
@@ -198,6 +247,56 @@ async def test_a_lost_answer_to_the_topic_s_making_leaves_one_conversation(desk:
     await desk.says("line 1.")
     await desk.done()
     await whole(desk, says=2)
+
+
+async def test_words_in_a_topic_that_is_being_made_are_carried(desk: Team) -> None:
+    """Dana is quicker than Telegram's answer to the making."""
+    dana = joined(desk, "Dana")
+    desk.server.slow("createForumTopic", 1.0)
+    await desk.begin()
+    await eventually(desk.server.topics)
+    message = await desk.server.says(dana, "I see it coming", topic=desk.topic.id)
+    await eventually(lambda: not desk.server.pending)
+    assert not await desk.events(ev.Noted)
+    await desk.has(ev.Noted)
+    await desk.reacted(message, "✍")
+    assert not [m for m in desk.server.messages() if incoming.WHERE in m.shown]
+
+
+async def test_a_reply_to_a_card_that_is_being_sent_is_carried() -> None:
+    async with team(forum=False) as desk:
+        dana = joined(desk, "Dana")
+        desk.server.slow("sendMessage", 1.0, times=None)
+        await desk.begin()
+        card = await eventually(lambda: next((m for m in desk.server.messages() if m.rows), None))
+        assert card is not None
+        message = await desk.server.says(dana, "I see it coming", reply_to=card.id)
+        await eventually(lambda: not desk.server.pending)
+        assert not await desk.events(ev.Noted)
+        await desk.has(ev.Noted)
+        await desk.reacted(message, "✍")
+
+
+async def test_words_in_a_twin_of_a_topic_are_answered(desk: Team) -> None:
+    """The first answer got lost, so nothing belongs to the topic that nobody heard of."""
+    dana = joined(desk, "Dana")
+    desk.server.lose("createForumTopic")
+    await desk.begin()
+    await eventually(desk.server.topics)
+    twin = desk.server.topics()[0].id
+    early = await desk.server.says(dana, "Is it this one?", topic=twin)
+    await desk.done(within=20)
+    assert not [m for m in desk.server.messages() if m.reply_to == early]
+    desk.time = datetime.now(UTC) + incoming.MAKING
+    await desk.replied(early, incoming.WHERE)
+    desk.server.now = lambda: time.time() + 60
+    late = await desk.server.says(dana, "Hello?", topic=twin)
+    await desk.replied(late, incoming.WHERE)
+    assert not await desk.events(ev.Noted)
+    own = await desk.server.opens_topic(dana, "Lunch")
+    lunch = await desk.server.says(dana, "Pizza?", topic=own)
+    await desk.heard()
+    assert not [m for m in desk.server.messages() if m.reply_to == lunch]
 
 
 async def test_a_topic_whose_card_could_not_be_shown_is_not_made_twice(desk: Team) -> None:
@@ -270,13 +369,77 @@ async def test_a_deleted_topic_is_noticed_by_its_card_too(desk: Team) -> None:
     await whole(desk, says=1)
 
 
-async def test_a_topic_closed_by_hand_goes_on(desk: Team) -> None:
+async def test_a_topic_that_takes_no_bot_any_more_is_made_again_once(desk: Team) -> None:
+    """It stands, and people write there; Telegram's advice is to use another."""
+    thread, dana = await desk.started(), joined(desk, "Dana")
+    await desk.says("line 0.")
+    await desk.done()
+    desk.server.topics()[0].worn = True
+    await desk.says("line 1.")
+    await desk.says("line 2.")
+    await desk.done(within=20)
+    assert len(desk.server.topics()) == 2
+    await whole(desk, says=3)
+    assert desk.card().pinned
+    await desk.server.says(dana, "from the old one", topic=thread)
+    await desk.has(ev.Noted)
+    await eventually(lambda: any("from the old one" in text for text in desk.texts()))
+
+
+@pytest.mark.parametrize("rights", [BOT_RIGHTS, frozenset({"can_pin_messages"})], ids=["rights", "none"])
+async def test_a_topic_closed_by_hand_opens_with_the_next_words(desk: Team, rights: frozenset[str]) -> None:
     thread = await desk.started()
-    await desk.server.demotes_bot(rights={"can_pin_messages"})
+    await desk.server.demotes_bot(rights=rights)
     await desk.server.closes_topic(thread)
+    await desk.heard()
     await desk.says("line 0.")
     await desk.done()
     await whole(desk, says=1)
+    await eventually(lambda: not desk.topic.closed)
+    await desk.do(VISITOR, ev.Closed())
+    await eventually(lambda: desk.topic.closed)
+
+
+async def test_an_ended_topic_is_opened_for_a_last_word_and_closed_again(desk: Team) -> None:
+    """As a bot that may not manage topics must."""
+    await desk.started()
+    await desk.server.demotes_bot(rights={"can_pin_messages"})
+    await desk.do(VISITOR, ev.Closed())
+    await eventually(lambda: desk.topic.closed)
+    await desk.do(VISITOR, ev.Rated(score="good"))
+    await desk.done()
+    await eventually(lambda: desk.texts()[-1] == "Visitor “Maria” rated the conversation: good.")
+    assert desk.server.called("reopenForumTopic")
+    await eventually(lambda: desk.topic.closed)
+
+
+async def test_an_ended_topic_that_a_hand_opened_is_closed_again_by_what_comes_next(desk: Team) -> None:
+    thread = await desk.started()
+    await desk.do(VISITOR, ev.Closed())
+    await eventually(lambda: desk.topic.closed)
+    await desk.server.reopens_topic(thread)
+    await desk.heard()
+    assert not desk.topic.closed
+    await desk.do(VISITOR, ev.Rated(score="good"))
+    await eventually(lambda: desk.topic.closed)
+
+
+@pytest.mark.parametrize("error", ["message thread not found", "the chat is not a forum"])
+async def test_topics_switched_off_may_be_told_by_an_error(desk: Team, error: str) -> None:
+    await desk.started()
+    card = desk.card()
+    await desk.server.switches_topics_off()
+    desk.server.fail("sendMessage", 400, f"Bad Request: {error}")
+    await desk.says("line 0.")
+    await desk.done(within=20)
+    (line,) = [m for m in desk.server.messages() if "line 0." in m.shown]
+    assert line.reply_to == card.id
+    await desk.server.switches_topics_on()
+    await asyncio.sleep(0.15)
+    await desk.says("line 1.")
+    await desk.done()
+    assert "line 1." in desk.server.topic_messages(desk.topic.id)[-1].shown
+    assert len(desk.server.topics()) == 1
 
 
 async def test_topics_switched_off_are_noticed_and_replies_used_until_they_are_on_again(desk: Team) -> None:
@@ -375,10 +538,67 @@ async def test_a_group_that_migrates_is_followed_over_a_restart_too(*, forum: bo
         second = Team(server, chat=old, store=first.store)
         async with second.open():
             await second.says("line 2.")
-            await second.done()
+            await second.done(within=20)
             assert "line 2." in "\n".join(m.shown for m in server.messages(new))
             assert str(old) not in {c.args.get("chat_id") for c in server.calls[calls:]}
             assert len([m for m in server.messages(new) if m.buttons]) == 1
+            assert [m.shown for m in server.messages()].count(BETTER) == 1
+            assert BETTER not in [m.shown for m in server.messages(new)]
+
+
+@pytest.mark.parametrize("act", ["words", "press"])
+async def test_another_server_learns_of_a_migration_by_what_members_do(
+    act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knew the old group; the one beside it heard of the new one."""
+    monkeypatch.setattr(group, "AGAIN", 0.0)
+    async with TelegramServer() as server:
+        old, store = server.add_group("Desk", kind="group", forum=False), MemoryStore()
+        beside = Team(server, chat=old, store=store, mode="webhook", carries=False)
+        async with beside.open():
+            await eventually(lambda: server.webhook.url == f"{beside.config.base_url}{PATH}")
+            await eventually(lambda: server.menu(old))
+            async with Team(server, chat=old, store=store, mode="webhook").open() as desk:
+                await eventually(lambda: server.webhook.url == f"{desk.config.base_url}{PATH}")
+                dana = joined(desk, "Dana")
+                await desk.begin()
+                await desk.done()
+                new = await server.migrates(forum=True)
+                await desk.heard()
+                await desk.says("line 0.")
+                await desk.done()
+                card = await eventually(lambda: next((m for m in server.messages(new) if m.rows), None))
+                assert card is not None
+                server.webhook.url = f"{beside.config.base_url}{PATH}"
+                if act == "words":
+                    await server.says(dana, "/take", chat=new, topic=card.thread)
+                else:
+                    await server.presses(dana, card.id, "Take over", chat=new)
+                await desk.has(ev.TookOver)
+
+
+class Counting(MemoryStore):
+    """How often it is asked about the group."""
+
+    asked = 0
+
+    async def get(self, space: str, key: str, *, now: datetime | None = None) -> bytes | None:
+        self.asked += space == group.SPACE
+        return await super().get(space, key, now=now)
+
+
+async def test_a_foreign_group_has_the_store_asked_no_more_than_once_a_second() -> None:
+    store = Counting()
+    async with team(store=store) as desk:
+        dana, _ = joined(desk, "Dana"), await desk.started()
+        foreign = desk.server.add_group("Elsewhere")
+        await desk.heard()
+        began, before = time.monotonic(), store.asked
+        for n in range(100):
+            await desk.server.says(dana, f"/take {n}", chat=foreign)
+        await desk.heard()
+        assert store.asked - before <= 2 + time.monotonic() - began
+        assert not await desk.events(ev.TookOver)
 
 
 # --- the start -------------------------------------------------------------------------------------

@@ -39,13 +39,8 @@ async def flat() -> AsyncIterator[Team]:
 
 
 async def quiet(desk: Team) -> None:
-    """Until everything that was sent in has been handled."""
-
-    async def handled() -> bool:
-        return not await desk.store.scan("telegram-inbox", "item/")
-
-    await eventually(lambda: not desk.server.pending)
-    await eventually(handled)
+    """Until everything that was sent in has been handled, and answered."""
+    await desk.heard()
     await asyncio.sleep(0.05)
 
 
@@ -133,7 +128,8 @@ async def test_edits_follow_and_run_no_command(desk: Team) -> None:
     assert not await desk.events(ev.TookOver)
 
 
-async def test_a_reply_with_delete_takes_ones_own_words_back(desk: Team) -> None:
+@pytest.mark.parametrize("delete", ["/delete", "/delete@JoinLine_bot"])
+async def test_a_reply_with_delete_takes_ones_own_words_back(desk: Team, delete: str) -> None:
     dana, sam, thread = joined(desk, "Dana"), joined(desk, "Sam"), await desk.started()
     await desk.server.says(dana, "/take", topic=thread)
     message = await desk.server.says(dana, "Wrong", topic=thread)
@@ -143,7 +139,7 @@ async def test_a_reply_with_delete_takes_ones_own_words_back(desk: Team) -> None
     bare = await desk.server.says(dana, "/delete", topic=thread)
     await desk.replied(bare, incoming.DELETE_WHAT)
     assert not await desk.events(ev.Retracted)
-    gone = await desk.server.says(dana, "/delete", topic=thread, reply_to=message)
+    gone = await desk.server.says(dana, delete, topic=thread, reply_to=message)
     await desk.has(ev.Retracted)
     await desk.reacted(gone, "👌")
 
@@ -169,6 +165,25 @@ async def test_a_file_stays_and_its_caption_counts(desk: Team, *, photo: bool) -
     bare = await desk.server.sends_file(dana, "a.png", b"123", photo=photo, topic=thread)
     await desk.replied(bare, incoming.FILE)
     assert len(await desk.events(ev.Noted)) == 1
+
+
+async def test_of_an_album_it_is_said_once_that_files_stay(desk: Team) -> None:
+    dana, thread = joined(desk, "Dana"), await desk.started()
+    for album in ("7", "8"):
+        for n in range(5):
+            caption = "look" if n == 0 else ""
+            await desk.server.sends_file(
+                dana, f"{n}.png", b"123", caption=caption, photo=True, topic=thread, album=album
+            )
+    alone = await desk.server.sends_file(dana, "a.png", b"123", topic=thread)
+    await desk.replied(alone, incoming.FILE)
+    await desk.heard()
+
+    def said() -> int:
+        return [m.shown for m in desk.server.messages()].count(incoming.FILE)
+
+    await eventually(lambda: said() == 3)
+    assert [n.text for n in await desk.events(ev.Noted)] == ["look", "look"]
 
 
 # --- commands --------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ State. Whatever takes `chat` takes a chat id, and means the first group that was
     server.chat(chat) -> Chat(id, type, title, forum, members, topics, messages, pinned, permissions, migrated_to)
 
 What is seen.
-    server.topics(chat) -> [Topic(id, name, icon_color, icon, creator, closed, deleted)]      with the deleted ones
+    server.topics(chat) -> [Topic(id, name, icon_color, icon, creator, closed, deleted, worn)]    with the deleted ones;
+                 worn, which a test may set: the topic stands, but no bot can write to it any more
     server.topic_messages(thread, *, chat=) -> [Message]     what stands in a topic now; None: outside of every topic
     server.messages(chat) -> [Message]                       everything that stands there, without service messages
     server.service_messages(thread=None, *, chat=) -> [Message]
@@ -33,12 +34,14 @@ What is seen.
     server.menu(chat=None) -> {command: description}         of that group, or the default one
     server.updates -> every update ever made                 server.pending -> those not confirmed
     server.polling -> True while a long poll waits
-    server.webhook -> Webhook(url, secret, failures, statuses, last_error, pause)   pause: seconds before the next try
+    server.webhook -> Webhook(url, secret, failures, statuses, last_error, last_error_date, pause)
+                 last_error stays when the next try succeeds; pause: seconds before the next try
 
 People. What they do is in the queue of updates when the call returns; what they may not do raises `Refusal`.
     await server.says(person, text, *, chat=, topic=None, reply_to=None, forwarded=None (Person or a name),
                       anonymous_admin=False) -> message id                       in private: chat=person.id
-    await server.sends_file(person, name, content, *, caption="", photo=False, mime=, chat=, topic=, reply_to=) -> id
+    await server.sends_file(person, name, content, *, caption="", photo=False, mime=, chat=, topic=, reply_to=,
+                            album=None) -> id
     await server.edits(person, message_id, text, *, chat=)
     await server.deletes(message_id, *, chat=)               without an update, as in life
     await server.presses(person, message_id, text_or_data, *, chat=) -> callback query id;  server.expire(query_id)
@@ -66,7 +69,7 @@ lasts until `server.heal()`, which ends all faults.
     server.now = time.time                                   the clock of limits and dates; any function may replace it
 
 The library warns as it raises RetryAfter, unless the environment has PTB_TIMEDELTA=true. What a test cannot make happen
-here: media groups, inline mode, channels, Markdown (parse_mode HTML or none only).
+here: inline mode, channels, Markdown (parse_mode HTML or none only).
 """
 
 import asyncio

@@ -65,7 +65,7 @@ class Ground:
         if not wanted or (chat.person is None and not chat.forum):
             return None
         topic = chat.topic(wanted)
-        if topic is None:
+        if topic is None or topic.worn:
             raise bad("message thread not found")
         return topic
 

@@ -235,8 +235,7 @@ class Methods(Ground):
         return True
 
     def sendChatAction(self, args: Args) -> bool:
-        chat = self.chat(args)
-        self.thread(chat, args)
+        self.chat(args)  # in whichever topic, also a deleted one
         if not re.fullmatch(
             r"(typing|upload_\w+|record_\w+|choose_sticker|find_location)", args.text("action")
         ):

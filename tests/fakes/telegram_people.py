@@ -103,6 +103,7 @@ class People:
         forwarded: Person | str | None = None,
         anonymous_admin: bool = False,
         file: File | None = None,
+        album: str | None = None,
     ) -> int:
         where = self._enter(person, self.chat(chat), topic)
         found = with_live(trimmed(Formatted(clean(text), [])))
@@ -110,7 +111,7 @@ class People:
             raise bad("message text is empty" if not found.text else "message is too long")
         message = self.scene.add(
             where, person, shown=found.text, html=text, entities=found.entities, thread=topic, reply_to=reply_to,
-            origin=_origin(forwarded, int(self.world.now())), file=file,
+            origin=_origin(forwarded, int(self.world.now())), file=file, album=album,
             anonymous=anonymous_admin or where.member(person).anonymous,
         )  # fmt: skip
         return message.id
@@ -141,9 +142,13 @@ class People:
         chat: int | None = None,
         topic: int | None = None,
         reply_to: int | None = None,
+        album: str | None = None,
     ) -> int:
+        """Files of one `album` are messages of their own, which are shown together."""
         file = self.world.file(name, content, "photo" if photo else "document", mime)
-        return await self.says(person, caption, chat=chat, topic=topic, reply_to=reply_to, file=file)
+        return await self.says(
+            person, caption, chat=chat, topic=topic, reply_to=reply_to, file=file, album=album
+        )
 
     async def edits(self, person: Person, message_id: int, text: str, *, chat: int | None = None) -> None:
         message = self.message(message_id, chat=chat)

@@ -105,6 +105,7 @@ class Topic:
     icon: str | None = None
     closed: bool = False
     deleted: bool = False
+    worn: bool = False  # people write there as ever; no bot can, as its beginning is too long ago
 
 
 @dataclass
@@ -156,6 +157,7 @@ class Message:
     service: Json | None = None  # the field that makes it a service message
     file: File | None = None
     origin: Json | None = None
+    album: str | None = None
     anonymous: bool = False
     by_bot: bool = False
     reactions: dict[int, str] = field(default_factory=dict)  # person id -> emoji
@@ -304,6 +306,8 @@ class World:
             body[words[0]] = message.shown
         if message.entities:
             body[words[1]] = [entity_json(e, self.people) for e in message.entities]
+        if message.album:
+            body["media_group_id"] = message.album
         if message.rows:
             body["reply_markup"] = {"inline_keyboard": [[b.json for b in row] for row in message.rows]}
         return body

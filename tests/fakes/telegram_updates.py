@@ -146,15 +146,14 @@ class Updates:
         try:
             async with self._session.post(hook.url, data=json.dumps(update), headers=headers) as answer:
                 status = answer.status
-                hook.last_error = f"Wrong response from the webhook: {status} {answer.reason}"
+                trouble = f"Wrong response from the webhook: {status} {answer.reason}"
         except (aiohttp.ClientError, TimeoutError):
-            status = 0
-            hook.last_error = "Connection refused"
+            status, trouble = 0, "Connection refused"
         hook.statuses.append(status)
         if 200 <= status < 300:
-            hook.last_error = ""
-            return True
+            return True  # the last trouble is remembered all the same
         hook.failures += 1
+        hook.last_error = trouble
         hook.last_error_date = int(self._now())
         return False
 

@@ -89,7 +89,7 @@ async def test_from_the_first_word_to_a_new_beginning(story: Story) -> None:
     assert answer.shown.startswith("AI assistant\n")
     assert answer.edited == 0, "never token by token"
     assert [e.text for e in answer.entities if not e.auto] == ["AI assistant", "we do"], "bold, both"
-    await group.reads("The visitor is Maria (not verified).")
+    await group.reads("The visitor is “Maria” (not verified).")
     assert all(m.silent for m in group.standing)
 
     # Lee writes without the floor: a note, and an offer; pressed, the note becomes the message.
@@ -203,7 +203,7 @@ async def test_from_the_first_word_to_a_new_beginning(story: Story) -> None:
     await eventually(lambda: group.topic.closed, what="the topic is closed")
     await maria.get_by_role("radio", name="Good").check(force=True)
     await button(maria, "Send rating").click()
-    rated = await group.reads("Maria rated the conversation: good.")
+    rated = await group.reads("Visitor “Maria” rated the conversation: good.")
     assert rated.silent
     await eventually(lambda: group.topic.closed, what="a rating leaves it closed")
     await button(maria, "Start a new conversation").click()

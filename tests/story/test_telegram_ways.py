@@ -90,7 +90,7 @@ async def test_only_the_team_in_its_own_group_is_heard(tmp_path: Path) -> None:
         own = await telegram.opens_topic(lee, "Lunch", chat=group.chat)
         await telegram.says(lee, "What about pizza?", chat=group.chat, topic=own)
         beside = await telegram.says(lee, "/take beside", chat=group.chat)
-        await group.told(beside, "Write that in a conversation's topic")
+        await group.told(beside, "This reaches no conversation")
 
         # Then Lee, who may; by then everything before was handled.
         conversation = group.topics[0].id
@@ -208,8 +208,10 @@ async def test_a_closed_topic_is_no_closed_mouth(tmp_path: Path, closed_by: str)
         topic = await group.begun()
         if closed_by == "hand":
             await group.telegram.closes_topic(topic.id)
+            await eventually(lambda: not group.telegram.pending, what="the server hears of it")
             await maria.say("Still here?")
             await group.reads("Still here?")
+            await eventually(lambda: not topic.closed, what="the topic is open again")
         else:
             await maria.propose({"type": "Closed"})
             await eventually(lambda: topic.closed, what="the topic is closed")
