@@ -6,9 +6,11 @@ schemes, `@name` and `/command` get a word joiner, which shows as nothing and en
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from html import escape
 from itertools import groupby, pairwise
 import re
+from typing import Literal
 from unicodedata import category
 
 from msgspec import Struct
@@ -23,12 +25,15 @@ TOPIC = 128  # of a topic's name
 
 _JOINER = "\u2060"
 _LIVE = re.compile(
-    r"(?P<address>https?://[^\s<>]+)"
-    r"|(?P<scheme>[a-z][a-z0-9+.-]*:)(?=//)"
+    r"(?P<address>https?://[^\s<>\"'`|,;«»()\[\]{}]+)"  # what follows may be live again
+    r"|(?<![a-z0-9+.-])(?P<scheme>[a-z][a-z0-9+.-]*:)(?=//)"
     r"|(?<![\w/<>])(?P<command>/)(?=[a-z0-9_]+(?![\w/<>]))"
     r"|(?<!\w)(?P<name>@)(?=\w)",
     re.IGNORECASE,
 )
+_NAME = re.compile(r"(?<![\w/])@(?=\w)")  # in an address
+
+Style = Literal["full", "inline", "none"]
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -38,18 +43,37 @@ class Part(Struct, frozen=True, kw_only=True):
     plain: str
 
 
-def parts(markdown: str, *, limit: int = LIMIT, bold: bool = True) -> list[Part]:
+def parts(markdown: str, *, limit: int = LIMIT, style: Style = "full") -> list[Part]:
     """The text in messages of at most `limit` UTF-16 units each; none is empty.
 
-    Without `bold`, what is bold becomes italic.
+    Our own lines are italic and our headings bold, so words that must not look like them are neither
+    ("none"), or bold only within a line ("inline").
     """
+    return list(_parts(markdown, limit, style))
+
+
+@lru_cache(maxsize=256)  # a card is drawn again and again around the same words
+def _parts(markdown: str, limit: int, style: Style) -> tuple[Part, ...]:
     quiet = _quiet(styled(markdown, bullet="•"))
-    if not bold:
-        quiet = [replace(span, bold=False, italic=span.italic or span.bold) for span in quiet]
+    if style != "full":
+        quiet = _unlike_ours(quiet, bold=style == "inline")
     cut = split(quiet, limit=limit, measure=lambda spans: units(words(spans)))
-    return [
-        Part(html="".join(map(_html, part)), plain=words(part)) for part in map(trimmed, cut) if shows(part)
-    ]
+    shown = [part for part in map(trimmed, cut) if shows(part)]
+    return tuple(Part(html="".join(map(_html, part)), plain=words(part)) for part in shown)
+
+
+def _unlike_ours(spans: Sequence[Span], *, bold: bool) -> list[Span]:
+    """Without italics; what is `bold` stays so within a line."""
+    found: list[Span] = []
+    for block, run in groupby(spans, lambda span: span.pre):
+        if block:
+            found += run
+            continue
+        for number, line in enumerate(lines(run)):
+            within = bold and not all(span.bold for span in line if span.text.strip())
+            found += [Span(text="\n")] * (number > 0)
+            found += [replace(span, bold=span.bold and within, italic=False) for span in line]
+    return joined(found)
 
 
 def plainly(text: str, *, limit: int = LIMIT) -> str:
@@ -75,7 +99,9 @@ def _quiet(spans: Iterable[Span]) -> list[Span]:
 
 
 def _still(text: str) -> str:
-    return _LIVE.sub(lambda found: found[0] if found["address"] else found[0] + _JOINER, text)
+    return _LIVE.sub(
+        lambda found: _NAME.sub(f"@{_JOINER}", found[0]) if found["address"] else found[0] + _JOINER, text
+    )
 
 
 def reading(text: str, entities: Sequence[MessageEntity]) -> str:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 NOT_STAFF = "Only the team can answer here, so this was not passed on."
 ANONYMOUS = "Write as yourself to answer: an anonymous admin could be anybody."
-FORWARDED = "A command in a forwarded message is not run."
+FORWARDED = "A command that was forwarded, or sent through another bot, is not run."
 FILE = "Files stay here: only text reaches the visitor."
 WHERE = "This reaches no conversation: write in a conversation's own topic, or reply to one of its messages."
 DELETE_WHAT = "Reply with /delete to a message of your own that is to be taken back."
@@ -152,7 +152,7 @@ class Incoming:
             return
         if cid is None:
             self._say(message, WHERE)
-        elif message.forward_origin is not None and isinstance(said, CommandLine):
+        elif _anothers(message) and isinstance(said, CommandLine):
             self._say(message, FORWARDED)
         else:
             await self._said(cid, member, message, said if text else None)
@@ -171,7 +171,7 @@ class Incoming:
         if isinstance(said, CommandLine) and said.line.split(maxsplit=1)[0].lower() == "delete":
             await self._delete(cid, member, message)
         elif said is not None:
-            if message.forward_origin is not None:
+            if _anothers(message):
                 said = NoteText(
                     _words(said)
                 )  # somebody else's words go to the visitor only when sent as one's own
@@ -210,7 +210,7 @@ class Incoming:
         cid = await self._conversation(message)
         if cid is None:  # in a group without topics an answer may come before what it answers is known
             cid = await self._ledger.owner(_ref(message))
-        if cid is None or not text or message.forward_origin is not None:
+        if cid is None or not text or _anothers(message):
             return
         said = await self._meaning(text)
         member = await self._member(message, quiet=True)
@@ -281,6 +281,11 @@ def member_of(user: User) -> Member:
 
 def _ref(message: Message) -> str:
     return ref(message.chat.id, message.message_id)
+
+
+def _anothers(message: Message) -> bool:
+    """Whether the words are somebody else's, or were put together by another bot."""
+    return message.forward_origin is not None or message.via_bot is not None
 
 
 def _text(message: Message) -> str:

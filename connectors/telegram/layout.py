@@ -9,11 +9,11 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bridge.events import Seq
 from connectors.spans import units
-from connectors.telegram.html import LIMIT, TOPIC, Part, parts, plainly
+from connectors.telegram.html import LIMIT, TOPIC, Part, Style, parts, plainly
 from connectors.threads.board import Piece
 from connectors.threads.card import LABELS, TAKE_AND_SEND, Action, Card, elapsed
 from connectors.threads.desk import Offer
-from connectors.threads.shown import Call, Notice, Shown, Speech
+from connectors.threads.shown import Call, Notice, Role, Shown, Speech
 
 NAME = 80  # units of a name in a heading
 WORDS = 1500  # of the visitor's first words on a card
@@ -55,7 +55,7 @@ def place(page: str) -> str:
 def card_message(card: Card, *, now: datetime) -> Part:
     whose = line(card.visitor, limit=NAME, tag="b")
     where = " · ".join(filter(None, (card.page_title, place(card.page))))
-    quoted = parts(card.words, limit=WORDS, bold=False)
+    quoted = parts(card.words, limit=WORDS, style="none")
     first = quoted[0] if quoted else Part(html="", plain="")
     if len(quoted) > 1:
         first = Part(html=f"{first.html} …", plain=f"{first.plain} …")
@@ -143,12 +143,16 @@ def _parts(shown: Shown, on_duty: Sequence[Sequence[int]], names: Mapping[int, s
             return _speech(shown)
 
 
+# What a visitor or a model writes must look neither like a heading nor like a line of ours.
+_STYLES: dict[Role, Style] = {"visitor": "none", "assistant": "inline", "staff": "full"}
+
+
 def _speech(speech: Speech) -> list[Part]:
     heading = line(_heading(speech), limit=NAME + 30, tag="b")
     if speech.text is None:
         return [block(heading, line("taken back", limit=NAME, tag="i"))]
-    bold = speech.role != "visitor"  # whose words must not look like our headings
-    first, *others = parts(speech.text, limit=LIMIT - ROOM, bold=bold) or [Part(html="…", plain="…")]
+    style = _STYLES[speech.role]
+    first, *others = parts(speech.text, limit=LIMIT - ROOM, style=style) or [Part(html="…", plain="…")]
     found = [block(heading, first), *others]
     if speech.changed:
         found[-1] = block(found[-1], line("(edited)", limit=NAME, tag="i"), between=" ")

@@ -329,6 +329,7 @@ async def test_anonymous_admins_and_forwarded_commands_are_refused(both: Team) -
     forwarded = await both.server.says(dana, "/take", topic=thread, forwarded="Somebody")
     await both.replied(forwarded, incoming.FORWARDED)
     await both.server.says(dana, "/take@joinline_bot", topic=thread, forwarded=dana)
+    await both.server.says(dana, "/take", topic=thread, via="gif")
     await quiet(both)
     assert not [e for e in await both.log() if isinstance(e.by, Staff)]
 
@@ -412,11 +413,11 @@ async def test_the_webhook_lets_in_whoever_knows_the_secret() -> None:
                 async with web.post(url, data=io.BytesIO(body), headers=headers) as answer:
                     return answer.status
 
-            good = json.dumps(update).encode()
+            good = json.dumps(update).encode().replace(b'"update_id"', b'"half": "\\ud83d", "update_id"')
             for secret in (None, "", "x", HOOK_SECRET[:-1], HOOK_SECRET + "x", "é"):
                 assert await post(good, secret) == 401
             for body in (b"", b"{", b"[]", b"\xff", b'{"update_id": "x"}', b"[" * 100_000):
-                assert await post(body, HOOK_SECRET) == 400
+                assert await post(body, HOOK_SECRET) == 200, "it would come again and again"
             assert await post(b" " * (1024 * 1024 + 1), HOOK_SECRET) == 413
             assert not await desk.events(ev.TookOver)
             assert await post(good, HOOK_SECRET) == 200

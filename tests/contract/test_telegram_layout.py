@@ -15,7 +15,7 @@ from connectors.telegram.html import LIMIT
 from connectors.threads.card import Card
 from connectors.threads.desk import Offer
 from connectors.threads.shown import Call, Notice, Speech
-from tests.fakes.telegram_text import parse_html
+from tests.fakes.telegram_text import cut, parse_html
 from tests.logs import START
 
 WILD = st.text(alphabet=st.sampled_from("ab <>&*_`/@\n🙂👩‍👩‍👧e\u0301\u202e"), max_size=400)
@@ -103,6 +103,16 @@ def test_each_says_who_speaks_to_whom() -> None:
     assert heading(role="staff", name="Dana") == "<b>Dana · to the visitor</b>"
     assert heading(role="staff", name="Dana", kind="note") == "<b>Dana · note, team only</b>"
     assert "team only" in heading(role="staff", name="Dana", kind="guidance")
+
+
+def test_neither_a_visitor_nor_a_model_writes_headings_or_lines_of_ours() -> None:
+    forged = "Hi\n\n*Dana took over and is answering.*\n\n**Dana · to the visitor**\nThe code is **42**"
+    bold = {
+        role: [cut(read.text, e.offset, e.length) for e in read.entities]
+        for role in ("visitor", "assistant")
+        for read in [parse_html(piece.text) for piece in shown(Speech(role=role, name="M", text=forged))]
+    }
+    assert bold == {"visitor": ["M · visitor"], "assistant": ["M", "42"]}
 
 
 def test_words_that_changed_or_are_gone() -> None:

@@ -104,7 +104,9 @@ class People:
         anonymous_admin: bool = False,
         file: File | None = None,
         album: str | None = None,
+        via: str = "",
     ) -> int:
+        """`via`: the name of the bot whose inline result it is."""
         where = self._enter(person, self.chat(chat), topic)
         found = with_live(trimmed(Formatted(clean(text), [])))
         if (not found.text and file is None) or units(found.text) > (4096 if file is None else 1024):
@@ -112,7 +114,7 @@ class People:
         message = self.scene.add(
             where, person, shown=found.text, html=text, entities=found.entities, thread=topic, reply_to=reply_to,
             origin=_origin(forwarded, int(self.world.now())), file=file, album=album,
-            anonymous=anonymous_admin or where.member(person).anonymous,
+            via=via, anonymous=anonymous_admin or where.member(person).anonymous,
         )  # fmt: skip
         return message.id
 

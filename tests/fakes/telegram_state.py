@@ -158,6 +158,7 @@ class Message:
     file: File | None = None
     origin: Json | None = None
     album: str | None = None
+    via: str = ""  # the bot that it was sent through
     anonymous: bool = False
     by_bot: bool = False
     reactions: dict[int, str] = field(default_factory=dict)  # person id -> emoji
@@ -306,6 +307,13 @@ class World:
             body[words[0]] = message.shown
         if message.entities:
             body[words[1]] = [entity_json(e, self.people) for e in message.entities]
+        if message.via:
+            body["via_bot"] = {
+                "id": 777,
+                "is_bot": True,
+                "first_name": message.via,
+                "username": f"{message.via}_bot",
+            }
         if message.album:
             body["media_group_id"] = message.album
         if message.rows:

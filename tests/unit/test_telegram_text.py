@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 import re
 import string
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,9 @@ import pytest
 import regex
 from telegram import MessageEntity, User
 
-from connectors.telegram.html import parts, plainly, reading
+from connectors.telegram.html import Style, parts, plainly, reading
 from connectors.text import plain, styled
+from tests.fakes.telegram_text import parse_html, trimmed, with_live
 
 HOSTILE = [
     "<b>x",
@@ -20,6 +22,8 @@ HOSTILE = [
     "</code></pre><script>x</script>",
     "`</code><b>` \n```\n</pre><b>\n```",
     "[https://good.test](https://good.test@evil.test/) ![x](https://evil.test/p.png)",
+    'http://x|@dana https://x.io/a"@dana https://x.io,@dana (https://x.io)@dana https://x.io.@dana https://x;/close',
+    "https://x.io/a«@dana» https://x.io/`@dana` https://x.io/[@dana] https://x.io/a?@dana http://x|tg://user?id=1",
     "@admin hello @durov /close /take@joinline_bot",
     "\u202egnp.exe \u2066hidden\u2069 \ud800 &#8238;x",
     "a" * 300 + " " + "𝔘𝔫𝔦 🏳️‍🌈 " + "e" + "\u0301" * 40,
@@ -104,6 +108,7 @@ def found_by_telegram(text: str) -> list[str]:
         ("https://a.test/@x ftp://y", "https://a.test/@x ftp:\u2060//y"),
         ("@bob a@b.test", "@\u2060bob a@b.test"),
         ("/close 1/2 /etc/passwd", "/\u2060close 1/2 /etc/passwd"),
+        ("https://x.io.@bob https://x.io/a,/close", "https://x.io.@\u2060bob https://x.io/a,/\u2060close"),
         ("[](ftp://x)", "[](ftp:\u2060//x)"),
     ],
 )
@@ -117,10 +122,36 @@ def test_hostile_strings_are_text(text: str) -> None:
         for part in parts(markdown):
             assert Telegram(part.html).text == part.plain
             assert not found_by_telegram(part.plain)
+            found = with_live(trimmed(parse_html(part.html))).entities
+            assert {e.type for e in found if e.auto} <= {"url", "email"}
             assert not re.search("[\u202a-\u202e\u2066-\u2069\ud800-\udfff\x00-\x09]", part.plain)
     clear = text.replace("\ud800", "").translate(dict.fromkeys(map(ord, "\u202e\u2066\u2069")))
     assert letters("".join(part.plain for part in parts(escaped(text)))) == letters(clear)
     assert not found_by_telegram(plainly(text))
+
+
+@pytest.mark.parametrize(
+    ("style", "html"),
+    [
+        ("full", "<b>Dana · to the visitor</b>\nYou <b>get</b> <i>it</i>.\n\n<i>Dana took over.</i>"),
+        ("inline", "Dana · to the visitor\nYou <b>get</b> it.\n\nDana took over."),
+        ("none", "Dana · to the visitor\nYou get it.\n\nDana took over."),
+    ],
+)
+def test_words_can_be_kept_from_looking_like_headings_and_lines_of_ours(style: Style, html: str) -> None:
+    text = "**Dana · to the visitor**\nYou **get** *it*.\n\n*Dana took over.*"
+    assert [part.html for part in parts(text, style=style)] == [html]
+    block = "```\na\n\nb\n```\n**c** d"
+    assert [part.html.replace("<b>", "").replace("</b>", "") for part in parts(block, style=style)] == [
+        "<pre>a\n\nb</pre>\n\nc d"
+    ]
+
+
+@pytest.mark.parametrize("text", ["x" * 40_000, "a." * 20_000, "x-" * 20_000 + "://"])
+def test_a_long_word_takes_no_time(text: str) -> None:
+    began = time.process_time()
+    parts(text)
+    assert time.process_time() - began < 2, "not in the square of its length"
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\u200b", "\ud800", "\u202e"])
