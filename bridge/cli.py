@@ -111,10 +111,15 @@ async def _examine(config: Config) -> bool:
     async for finding in registry.examine(config):
         good = good and finding.good
         word = click.style("good", fg="green") if finding.good else click.style("wrong", fg="red")
-        click.echo(f"{finding.place}: {word}: {finding.text}")
+        click.echo(f"{finding.place}: {word}: {_on_a_line(finding.text)}")
         if finding.mend:
-            click.echo(f"  {finding.mend}")
+            click.echo(f"  {_on_a_line(finding.mend)}")
     return good
+
+
+def _on_a_line(text: str) -> str:
+    """Names that strangers chose are in it, and begin no line."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 @main.command()

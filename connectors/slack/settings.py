@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from bridge.config import groups
 from bridge.config_values import ApiUrl, matching, one_or_list, prefixed
-from connectors.threads.settings import ThreadSettings
+from connectors.threads.settings import ThreadSettings, in_the_clear
 
 EVERYBODY = "channel-members"
 
@@ -59,3 +59,6 @@ class SlackSettings(ThreadSettings):
         if (self.app_token is None) == (self.signing_secret is None):
             raise ValueError("needs one of app_token, for Socket Mode, and signing_secret, for HTTP events")
         return self
+
+    def notes(self) -> list[str]:
+        return in_the_clear("slack.api_url", self.api_url)

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from bridge.config import groups
 from bridge.config_values import ApiUrl, Secret, Whole, matching, one_or_list
-from connectors.threads.settings import ThreadSettings
+from connectors.threads.settings import ThreadSettings, in_the_clear
 
 ADMINS, MEMBERS = "admins", "members"
 
@@ -65,3 +65,6 @@ class TelegramSettings(ThreadSettings):
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", secret):
             raise ValueError("webhook_secret takes only A-Z a-z 0-9 _ -; make one with: openssl rand -hex 32")
         return self
+
+    def notes(self) -> list[str]:
+        return in_the_clear("telegram.api_url", self.api_url)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.eventually import PATIENCE
 from tests.fakes.smtp import SmtpServer
+from tests.fakes.telegram import TelegramServer
 
 JOINLINE = Path(sys.executable).with_name("joinline")
 SECRET = "x9Kf02mVbQw7TzLrP4sYh8NdJcEa6GuR"
@@ -204,6 +205,18 @@ async def test_check_live_asks_the_mail_server_and_sends_nothing(good: Path):
         assert server.received == []
     assert "email.smtp_url: good: smtp://127.0.0.1:" in answer.stdout
     assert answer.returncode == 0
+
+
+async def test_check_live_asks_telegram_and_a_groups_title_begins_no_line(good: Path):
+    async with TelegramServer() as server:
+        group = server.add_group("Desk\nslack.bot_token: good")
+        section = f"telegram: {{token: '{server.token}', chat: {group}, api_url: '{server.api_url}'}}"
+        good.write_text(f"{good.read_text('utf-8')}{section}\n", "utf-8")
+        answer = await asyncio.to_thread(run, "check", "--live", "--config", good)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "telegram.chat: good: the group is “Desk" in answer.stdout
+    assert "\nslack" not in answer.stdout
+    assert server.token not in answer.stdout + answer.stderr
 
 
 def test_check_live_says_what_does_not_work_and_how_to_mend_it(good: Path):

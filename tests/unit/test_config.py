@@ -321,6 +321,18 @@ SLACK = "slack: {bot_token: xoxb-1, app_token: xapp-1, channel: C0123456789}"
 TELEGRAM = "telegram: {token: '123456:abcdefghijkl', chat: -1001234567890}"
 
 
+@pytest.mark.parametrize(("section", "name"), [(SLACK, "slack"), (TELEGRAM, "telegram")])
+def test_a_token_that_would_travel_in_the_clear_is_noted(section: str, name: str):
+    for url, noted in (
+        ("http://api.example.com", True),
+        ("http://127.0.0.1:8081", False),
+        ("http://[::1]:8081", False),
+        ("https://api.example.com", False),
+    ):
+        notes = parse(f"{GOOD}{section[:-1]}, api_url: '{url}'}}").notes()
+        assert (f"{name}.api_url" in str(notes)) == noted
+
+
 def test_a_platform_is_asked_for_by_its_section():
     config = parse(GOOD + SLACK)
     assert config.slack.staff == ("channel-members",)
