@@ -30,9 +30,13 @@ class Root(Struct, frozen=True, kw_only=True):
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """The messages that show entries `group`, in order; `sending`: one more was on its way."""
+    """The messages that show entries `group`, in order; `sending`: one more was on its way.
+
+    `at` is when the first of them came: in a store that went back another entry may have its number.
+    """
 
     group: tuple[Seq, ...]
+    at: datetime | None = None
     messages: tuple[str, ...] = ()
     sending: bool = False
 

@@ -134,7 +134,7 @@ class Threads:
             if seq == root.words_seq or seq in here:
                 continue
             seen = Notice(text=each.text) if isinstance(each, Call) else each  # whoever is on duty heard it
-            placed = await self._ledger.placed(cid, root.anchor, seq)
+            placed = await self._placed(cid, root.anchor, seq)
             if placed is None and len(group) < TOGETHER:
                 group.append((seq, seen))
                 continue
@@ -168,7 +168,7 @@ class Threads:
             return
         if isinstance(seen, Speech) and await self._stands(entry, root):
             return
-        placed = await self._ledger.placed(cid, root.anchor, entry.seq)
+        placed = await self._placed(cid, root.anchor, entry.seq)
         if placed is not None and placed.group[0] != entry.seq:
             if not placed.sending:
                 return  # it shows together with an earlier one
@@ -213,9 +213,9 @@ class Threads:
         first = group[0][0]
         pieces = self._board.pieces([seen for _, seen in group])
         seqs = tuple(seq for seq, _ in group)
-        placed = await self._ledger.placed(cid, anchor, first)
+        placed = await self._placed(cid, anchor, first)
         if placed is None or placed.group != seqs:
-            placed = Placed(group=seqs)
+            placed = Placed(group=seqs, at=await self._came(cid, first))
         urgency = await self._urgency(cid, group)
         try:
             for part in range(len(placed.messages), len(pieces)):
@@ -241,6 +241,17 @@ class Threads:
         self._slow[cid] = last  # before the look: from now on `grew` tells
         return Urgency.CONTROL if _is_urgent_after(last, await self._inlet.state(cid)) else Urgency.WORDS
 
+    async def _placed(self, cid: ConversationId, anchor: Anchor, seq: Seq) -> Placed | None:
+        """Where the entry shows, or was about to; not where one shows that the store has lost."""
+        placed = await self._ledger.placed(cid, anchor, seq)
+        if placed is None or placed.at != await self._came(cid, placed.group[0]):
+            return None
+        return placed
+
+    async def _came(self, cid: ConversationId, seq: Seq) -> datetime | None:
+        entries = await self._inlet.read(cid, after=seq - 1, limit=1)
+        return entries[0].at if entries else None
+
     async def _change(self, post: Post, root: Root, target: Seq) -> None:
         cid, anchor = post.cid, root.anchor
         if target == root.words_seq:
@@ -248,7 +259,7 @@ class Threads:
             words = _words(entries, target)
             await self._ledger.change_root(cid, root.mark, lambda r: replace(r, words=words))
             return
-        placed = await self._ledger.placed(cid, anchor, target)
+        placed = await self._placed(cid, anchor, target)
         if placed is None:
             if typed_as(post.entry, self._name) is None:  # else only their author can change them there
                 anew = [(post.entry.seq, seen) for _, seen in await self._group(cid, (target,), post)]

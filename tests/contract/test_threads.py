@@ -21,7 +21,7 @@ from bridge.surface import Anchor, Post
 from connectors.threads import shown
 from connectors.threads.card import card
 from connectors.threads.cards import EVERY, WAITING, Cards
-from connectors.threads.ledger import Ledger
+from connectors.threads.ledger import Ledger, Placed
 from connectors.threads.pace import Urgency
 from connectors.threads.surface import Mirror, Threads
 from tests.boards import Call, MemoryBoard, busy
@@ -506,6 +506,19 @@ async def test_whoever_is_on_duty_is_called_once_also_where_the_thread_begins_an
     assert world.shown() == ["[hi]", "* Visitor asks for a person: refund", "Visitor: anybody?"]
     calls = [m for t in world.board.of(CID) for m in t.messages if isinstance(m.shown, shown.Call)]
     assert len(calls) == 1
+
+
+async def test_an_entry_is_not_taken_for_one_that_the_store_lost():
+    """A delivery was under way as the store went back: what it notes then is about a number that others have now."""
+    world = World()
+    await world.says("hi")
+    await world.carry()
+    (anchor,) = [t.anchor for t in world.board.of(CID)]
+    lost = Placed(group=(ev.Seq(3),), at=START - timedelta(seconds=1), messages=("m9",))
+    await world.wall.ledger.place(CID, anchor, lost)
+    await world.says("a", "b")
+    await world.carry()
+    assert world.shown() == ["[hi]", "Visitor: a", "Visitor: b"]
 
 
 async def test_longer_and_shorter_and_longer_again():
