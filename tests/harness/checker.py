@@ -9,10 +9,11 @@ import re
 from bridge import events as ev
 from bridge import wire
 from bridge.conversation import Conversation, fold
-from bridge.events import Entry, Seq, author
+from bridge.events import Seq, author
 from tests.harness.history import History, Line, Log, Sitting
 from tests.harness.surfaces import couriers
 from tests.harness.verdict import Verdict, states, text_in, text_of, type_of
+from tests.harness.waits import nobody_hangs
 
 NUMBERED = re.compile(r"([vk]\d+x)\.(\d+)\.")
 
@@ -234,34 +235,6 @@ def looking(history: History, verdict: Verdict) -> None:
     for cid, before, after in history.looked:
         verdict.count("logs that were looked at")
         verdict.holds(before == after, f"{cid} reads otherwise after it was looked at")
-
-
-# --- 11: nobody is left hanging ------------------------------------------------------------------
-
-
-def nobody_hangs(history: History, verdict: Verdict) -> None:
-    """The clock stands while our own servers or their store are down; the world outside may be down at will."""
-    assert history.ended is not None
-    for cid, log in history.logs.items():
-        for place, entry in enumerate(log):
-            if not isinstance(entry.event, ev.Said) or not isinstance(entry.by, ev.Visitor):
-                continue
-            answer = next((e for e in log[place + 1 :] if _answers(e)), None)
-            until = answer.at if answer else history.ended
-            waited = (until - entry.at).total_seconds()
-            waited -= history.during(entry.at, until)
-            verdict.count("messages of visitors")
-            verdict.count("not answered yet at the end", answer is None)
-            verdict.holds(
-                waited <= history.terms.answer,
-                f"{cid}: {entry.seq} waited {waited:.1f} s for " + (type_of(answer) if answer else "nothing"),
-            )
-
-
-def _answers(entry: Entry) -> bool:
-    if isinstance(entry.by, ev.Visitor):
-        return False
-    return isinstance(entry.event, ev.Said | ev.HelpWanted | ev.TookOver)
 
 
 Check = Callable[[History, Verdict], None]

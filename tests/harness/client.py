@@ -1,6 +1,7 @@
 """A client that keeps everything: each line it is shown, each acknowledgement, and when.
 
-It sends again what is not acknowledged, with the same key, and comes back to any server.
+It sends again what is not acknowledged, with the same key, and comes back to any server. Where it is told to begin
+anew, a visitor's does as the widget does: it gives back what it had said and the log does not have any more.
 """
 
 import asyncio
@@ -31,6 +32,11 @@ class Sent:
         self.at = datetime.now(UTC)
         self.answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
 
+    def give_up(self) -> None:
+        """Whoever sent it has been signed out."""
+        if not self.answer.done():
+            self.answer.set_result({"t": "refused", "key": self.frame["key"], "code": "signed_out"})
+
 
 class Client:
     """`name` is unique; `doors` are the servers. The conversation of a member of staff is in `hello`."""
@@ -55,7 +61,6 @@ class Client:
         self.state: Frame = {}
         self.lines: list[Line] = []
         self.connects = 0
-        self.closed: list[int] = []
         self.out = False  # this credential opens nothing any more
         self._doors = doors
         self._history = history
@@ -68,6 +73,10 @@ class Client:
         self._socket: ClientConnection | None = None
         self._sitting: Sitting | None = None
         self._log = ""
+        self._mark: str | None = None  # when the last line came that it was shown
+        self._own: list[Frame] = []  # what it proposed and was acknowledged
+        self._known: set[str] = set()  # keys that it was shown
+        self._anew = False  # until all of another log has come
         self._numbers = 0
         self._heard = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -82,6 +91,21 @@ class Client:
     def idle(self) -> bool:
         """Nothing waits for an answer."""
         return not self._pending
+
+    @property
+    def store(self) -> str:
+        """The store's name, as it was told last."""
+        return self._log
+
+    @property
+    def online(self) -> bool:
+        return self._socket is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the floor is this client's, as far as it knows."""
+        holder = self.state.get("holder_id")
+        return bool(holder) and f"staff:{holder}" == self.author
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
@@ -125,11 +149,15 @@ class Client:
 
     def _note_end(self, closed: websockets.ConnectionClosed) -> None:
         code = closed.rcvd.code if closed.rcvd else 1006
-        self.closed.append(code)
         self.out = code in (4401, 4404, 4410)
+        if self.out:
+            self._history.signed_out.append(self.name)
+            for sent in self._pending.values():
+                sent.give_up()
+            self._pending.clear()
 
     async def _sit(self, socket: ClientConnection) -> None:
-        hello = {"t": "hello", **self._hello, "after": self.last, "log": self._log}
+        hello = {"t": "hello", **self._hello, "after": self.last, "log": self._log, "mark": self._mark}
         await socket.send(json.dumps(hello))
         loop = asyncio.get_running_loop()
         self._heard = loop.time()
@@ -157,6 +185,8 @@ class Client:
                 await self._welcomed(socket, frame)
             case "entries":
                 self._shown(frame)
+                if self._anew and not frame.get("more"):
+                    await self._begin_anew(socket)
             case "ack" | "refused" | "answer":
                 self._answered(frame)
             case "draft" if frame["since"] == self.state.get("since"):  # any other is dropped, as pages do
@@ -165,7 +195,8 @@ class Client:
                 )
             case "reset":
                 self.lines.clear()
-                self._log = ""
+                self._known.clear()
+                self._log, self._mark, self._anew = "", None, True
             case _:
                 pass
 
@@ -174,16 +205,35 @@ class Client:
         self._log, self.state = frame["log"], frame["state"]
         if self._audience == "staff":
             self.author = f"staff:{frame['you']['id']}"
-        self._sitting = Sitting(client=self.name, audience=self._audience, cid=self.cid, after=self.last)
+        self._sitting = Sitting(
+            client=self.name, audience=self._audience, cid=self.cid, after=self.last, store=self._log
+        )
         self._history.sittings.append(self._sitting)
+        if not self._anew:
+            await self._ready(socket)
+        elif not frame.get("more"):
+            await self._begin_anew(socket)
+
+    async def _ready(self, socket: ClientConnection) -> None:
         for sent in list(self._pending.values()):
             await socket.send(json.dumps(sent.frame))
         self._socket = socket
+
+    async def _begin_anew(self, socket: ClientConnection) -> None:
+        """What the log has lost comes before what waits."""
+        self._anew = False
+        back = [frame for frame in self._own if frame["key"] not in self._known]
+        self._own = [frame for frame in self._own if frame["key"] in self._known]
+        self._pending = {frame["key"]: Sent(frame) for frame in back} | self._pending
+        await self._ready(socket)
 
     def _shown(self, frame: Frame) -> None:
         assert self._sitting is not None
         lines = [Line(x["seq"], x["event"]["type"], x["event"].get("text", "")) for x in frame["lines"]]
         self._sitting.lines += lines
+        if lines:
+            self._mark = frame["lines"][-1]["at"]
+        self._known.update(x["key"].partition("#")[0] for x in frame["lines"] if x.get("key"))
         self.lines += [line for line in lines if line.seq > self.last]
         self.state = frame["state"]
 
@@ -194,11 +244,14 @@ class Client:
         events = sent.frame.get("events", [])
         texts = tuple(e.get("text", "") for e in events)
         if frame["t"] == "ack":
+            if self._audience == "visitor":
+                self._own.append(sent.frame)
             self._history.latencies.append(Latency(sent=sent.at, until=datetime.now(UTC)))
             self._history.acked.append(
                 Acked(
                     client=self.name, cid=self.cid, author=self.author, key=frame["key"], seq=frame["seq"],
                     types=tuple(e["type"] for e in events), texts=texts, line=sent.frame.get("line", ""),
+                    store=self._log,
                 )
             )  # fmt: skip
         elif frame["t"] == "refused":
@@ -221,7 +274,11 @@ class Client:
         """Send `frame`, and again, without waiting for the answer."""
         self._numbers += 1
         frame = {"key": f"{self.name}-{self._numbers}", **frame}
-        sent = self._pending[frame["key"]] = Sent(frame)
+        sent = Sent(frame)
+        if self.out:
+            sent.give_up()
+            return sent
+        self._pending[frame["key"]] = sent
         await self.signal(frame)
         return sent
 
@@ -232,7 +289,10 @@ class Client:
                 await self._socket.send(json.dumps(frame))
 
     def propose(self, *events: Frame, key: str = "") -> Frame:
-        return {"t": "propose", "events": list(events)} | ({"key": key} if key else {})
+        """Words of staff carry the view that they were written in, as the join page's do: they may arrive late."""
+        frame: Frame = {"t": "propose", "events": list(events)} | ({"key": key} if key else {})
+        fenced = self._audience == "staff" and any(event["type"] == "Said" for event in events)
+        return frame | ({"floor": self.state.get("since", 0)} if fenced else {})
 
     def command(self, line: str) -> Frame:
         return {"t": "command", "line": line, "floor": self.state.get("since", 0)}

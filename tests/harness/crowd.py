@@ -26,6 +26,7 @@ class Place:
         self.smtp = smtp
         self.over = asyncio.Event()  # nobody begins anything new
         self.rest = asyncio.Event()  # everything has come to rest, and connections may close
+        self._texts: dict[int, str] = {}  # of each mail, read once
         self.hurry = 1.0  # how often people do something, against the usual
 
     async def think(self, dice: Random, seconds: float) -> bool:
@@ -39,7 +40,7 @@ class Place:
         """The newest join link that `recipient` was mailed for each conversation, by the text it quotes."""
         found = {}
         for mail in self.smtp.to(recipient):
-            text = mail.part("plain")
+            text = self._texts.get(id(mail)) or self._texts.setdefault(id(mail), mail.part("plain"))
             link = next((line.strip() for line in text.splitlines() if "/join#" in line), None)
             cid = next((cid for mark, cid in cid_of_mail.items() if mark in text), None)
             if link and cid:
@@ -48,7 +49,11 @@ class Place:
 
 
 class Visitor:
-    def __init__(self, number: int, place: Place, dice: Random) -> None:
+    """`pause`: about so many seconds before the first word. `reuses`: tries one key for two things."""
+
+    def __init__(
+        self, number: int, place: Place, dice: Random, *, pause: float = 1.0, reuses: bool = True
+    ) -> None:
         token = secrets.token_urlsafe(32)
         self.mark = f"v{number}x"  # in all that the visitor writes
         self.token = token
@@ -56,6 +61,8 @@ class Visitor:
         self.asked = 0
         self._place = place
         self._dice = dice
+        self._pause = pause
+        self._reuses = reuses
         self.client = Client(
             f"visitor-{number}", place.doors, history=place.history, dice=dice,
             origin="https://www.acme.example", audience="visitor", cid=self.cid,
@@ -76,7 +83,7 @@ class Visitor:
 
     async def run(self) -> None:
         client, dice = self.client, self._dice
-        await self._place.think(dice, 1.0)
+        await self._place.think(dice, self._pause)
         opening: Frame = {"type": "Opened", "site": SITE}
         answer = await client.request(client.propose(opening, self._said(), key=f"{client.name}-opening"))
         assert answer["t"] == "ack", answer
@@ -102,6 +109,8 @@ class Visitor:
         said = self._said()
         await self.client.request(self.client.propose(said, key=key))
         await self.client.request(self.client.propose(said, key=key))
+        if not self._reuses:
+            return
         answer = await self.client.request(
             self.client.propose({"type": "Said", "text": f"{self.mark} other words"}, key=key)
         )
@@ -117,35 +126,61 @@ class Colleague:
     """Somebody with a mailbox: opens the newest link for a conversation, joins, and takes part."""
 
     def __init__(
-        self, number: int, recipient: str, visitors: Sequence[Visitor], place: Place, dice: Random
+        self,
+        number: int,
+        mailbox: str,
+        visitors: Sequence[Visitor],
+        place: Place,
+        dice: Random,
+        *,
+        doors: Sequence[str] = (),
     ) -> None:
         self.name = f"Kim{number}"
         self.client: Client | None = None
         self.link = ""
         self._number = number
         self._address = f"10.2.{number // 250}.{number % 250}"
-        self._mailbox = f"{recipient}@acme.example"
+        self._mailbox = mailbox
+        self._doors = doors or place.doors
         self._visitors = visitors
         self._place = place
         self._dice = dice
         self._texts = 0
 
     async def run(self) -> None:
+        client = await self.enter()
+        if client is None:
+            return
+        async with client:
+            while await self._place.think(self._dice, 1.0) and not client.out:
+                await self._act(client)
+            await self.go_home()
+
+    async def go_home(self) -> None:
+        """Hand back what is held, and stay to read until everything has come to rest."""
+        client = self.client
+        if client is not None and client.holds and not client.out:
+            await client.request(client.command("back"))
+        await self._place.rest.wait()
+
+    async def enter(self, *, every: float = 1.0) -> Client | None:
+        """Through the newest link, once there is one; None where everybody has gone home meanwhile."""
         cids = {visitor.mark + ".": visitor.cid for visitor in self._visitors}
-        while await self._place.think(self._dice, 1.0):
+        while await self._place.think(self._dice, every):
             links = await asyncio.to_thread(self._place.links, cids, self._mailbox)
             if links:
                 cid, self.link = self._dice.choice(sorted(links.items()))
                 cookie = await self._join(cid)
                 if cookie:
-                    await self._take_part(cid, cookie)
-                    return
+                    self.client = self._joined(cid, cookie)
+                    return self.client
+        return None
 
     async def _join(self, cid: str) -> str:
         """The session's cookie."""
         headers = {"Origin": self._place.base_url, "X-Forwarded-For": self._address}
         while not self._place.over.is_set():
-            door = self._dice.choice(self._place.doors)
+            door = self._dice.choice(self._doors)
             try:
                 async with httpx2.AsyncClient(base_url=door, trust_env=False, timeout=4) as http:
                     await http.post("/join/api/preview", json={"token": self.link}, headers=headers)
@@ -159,24 +194,20 @@ class Colleague:
             await asyncio.sleep(0.3)
         return ""
 
-    async def _take_part(self, cid: str, cookie: str) -> None:
-        self.client = client = Client(
-            self.name, self._place.doors, history=self._place.history, dice=self._dice,
+    def _joined(self, cid: str, cookie: str) -> Client:
+        return Client(
+            self.name, self._doors, history=self._place.history, dice=self._dice,
             origin=self._place.base_url, audience="staff", cid=cid, hello={"cid": cid},
             address=self._address, cookie=cookie,
         )  # fmt: skip
-        async with client:
-            while await self._place.think(self._dice, 1.0) and not client.out:
-                await self._act(client)
-            await self._place.rest.wait()
 
     async def _act(self, client: Client) -> None:
         self._texts += 1
         mark = f"k{self._number}x.{self._texts}."
-        holds = client.state.get("holder_id") and f"staff:{client.state['holder_id']}" == client.author
+        holds = client.holds
         match self._dice.randrange(10):
             case 0 | 1 | 2 if not holds:
-                await self._take_over(client, f"take {mark} I am here." if self._texts % 2 else "take")
+                await self.take_over(f"take {mark} I am here." if self._texts % 2 else "take")
             case 3:
                 await client.request(client.propose({"type": "Noted", "text": f"{mark} A note."}))
             case 4:
@@ -188,7 +219,10 @@ class Colleague:
             case _:  # refused, and kept by whoever typed it, unless the floor is theirs
                 await client.request(client.propose({"type": "Said", "text": f"{mark} Yes, we do."}))
 
-    async def _take_over(self, client: Client, line: str) -> None:
+    async def take_over(self, line: str) -> None:
+        """From the view that there is now."""
+        client = self.client
+        assert client is not None
         frame = client.command(line)
         if not frame["floor"]:
             return

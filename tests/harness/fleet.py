@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tests.eventually import PATIENCE
 from tests.harness.proxy import Proxy
-from tests.redises import DURABLE, RedisServer
+from tests.redises import DURABLE, RedisServer, linked
 from tests.running import Server, free_port
 
 SERVED = Path(__file__).with_name("served.py")
@@ -45,6 +45,7 @@ class Member:
                 await asyncio.to_thread(self.server.kill)
                 if time.monotonic() > until:
                     raise
+                self.server._log = (self.server.folder / "server.log").open("ab")  # a failed start closes it
                 await asyncio.sleep(0.5)
             else:
                 self.running = True
@@ -85,12 +86,15 @@ class Fleet:
         self._folder = folder
         self._config = config
         self._servers = servers
+        self._aside: Proxy | None = None  # to Redis, wherever that is; nothing ever breaks it
         self._undo = AsyncExitStack()
 
     @property
     def store(self) -> str:
-        """Where the logs are, past all proxies."""
-        return self.redis.url if self.redis else f"sqlite:///{self._folder / 'server-0' / 'joinline.db'}"
+        """Where the logs are, past everything that breaks."""
+        if self._aside is not None:
+            return f"redis://127.0.0.1:{self._aside.port}/0"
+        return f"sqlite:///{self._folder / 'server-0' / 'joinline.db'}"
 
     @property
     def doors(self) -> list[str]:
@@ -101,6 +105,7 @@ class Fleet:
             if self.redis is not None:
                 undo.callback(self.redis.close)
                 await asyncio.to_thread(self.redis.start)
+                self._aside = await undo.enter_async_context(Proxy(self.redis.port))
             for number in range(self._servers):
                 self.members.append(await self._member(number, undo))
             await asyncio.gather(*(member.start() for member in self.members))
@@ -131,5 +136,22 @@ class Fleet:
         front = await undo.enter_async_context(Proxy(port))
         return Member(number, server, front, back)
 
-    def log(self) -> str:
-        return "\n".join(member.server.log for member in self.members)
+    async def fail_over(self) -> None:
+        """A replica that has everything takes the place of Redis, and whoever is connected is sent there."""
+        old = self.redis
+        assert old is not None
+        new = RedisServer(*DURABLE, "--replicaof", "127.0.0.1", str(old.port))
+        self._undo.callback(new.close)
+        await asyncio.to_thread(new.start)
+        await asyncio.to_thread(linked, new)
+        await asyncio.to_thread(old.ask, "FAILOVER", "TO", "127.0.0.1", new.port)
+        until = time.monotonic() + PATIENCE
+        while (await asyncio.to_thread(new.ask, "ROLE"))[0] != b"master":
+            assert time.monotonic() < until, "the replica does not take over"
+            await asyncio.sleep(0.05)
+        self.redis = new
+        for proxy in [self._aside, *(member.back for member in self.members)]:
+            assert proxy is not None
+            proxy.target = new.port
+            proxy.cut()
+        await asyncio.to_thread(old.close)

@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 
 from bridge.events import Entry
 from bridge.wire import Audience
+from tests.harness.spans import Span, common, longer
 
 Log = list[Entry]
+
+EVERYBODY = "everybody outside down"  # a kind of outage
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Sitting:
     """One connection of one client: what it had, and every line that it was then shown.
 
     `to_the_end`: it lasted until everything had come to rest, so it must have been shown everything.
+    `store` is the name of the store that the server told.
     """
 
     client: str
@@ -31,6 +35,7 @@ class Sitting:
     after: int
     lines: list[Line] = field(default_factory=list)
     to_the_end: bool = False
+    store: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Acked:
     types: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     line: str = ""
+    store: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,13 +96,14 @@ class Typed:
 
 @dataclass(frozen=True)
 class Posted:
-    """A message of ours on a platform. `seq` where it says which entry it shows; `thread` where it stands."""
+    """A message of ours on a platform. `seq` and `part` where it says what it shows; `thread` where it stands."""
 
     cid: str
     thread: str
     text: str
     at: datetime
     seq: int | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class Mailed:
 class Outage:
     """`what` failed from `began` to `ended`.
 
-    It is "servers", "redis", "network" or "machine", or else "slack", "telegram", "smtp" or "model".
+    It is "servers", "redis", "disk", "network" or "machine", or else "slack", "telegram", "smtp" or "model".
     """
 
     what: str
@@ -119,8 +126,17 @@ class Outage:
 
     @property
     def ours(self) -> bool:
-        """No outage of the world outside: nobody is answered while nothing of ours runs."""
-        return self.what in ("servers", "redis", "network", "machine")
+        """No outage of the world outside."""
+        return self.what in ("servers", "redis", "network", "disk", "machine")
+
+
+@dataclass(frozen=True)
+class Down:
+    """Server `server` could do nothing: it did not run, or had no store to work on."""
+
+    server: int
+    began: datetime
+    ended: datetime
 
 
 @dataclass(frozen=True)
@@ -136,10 +152,12 @@ class Latency:
 @dataclass(frozen=True)
 class Terms:
     """What the configuration promises, in seconds. `answer`: until a visitor's words are answered in some way;
-    `recover`: until the work of a process that is gone is taken up; `tell`: until trouble is told to staff.
+    `again`: until a server that runs again, or has its store again, is at work; `recover`: until the work of a
+    process that is gone is taken up; `tell`: until trouble is told to staff.
     """
 
     answer: float
+    again: float
     recover: float
     tell: float
 
@@ -147,6 +165,7 @@ class Terms:
 @dataclass(eq=False)
 class History:
     terms: Terms
+    servers: int = 1
     logs: dict[str, Log] = field(default_factory=dict)
     sittings: list[Sitting] = field(default_factory=list)
     acked: list[Acked] = field(default_factory=list)
@@ -159,6 +178,13 @@ class History:
     mailed: list[Mailed] = field(default_factory=list)
     recipients: tuple[str, ...] = ()
     outages: list[Outage] = field(default_factory=list)
+    downs: list[Down] = field(default_factory=list)
+    outside: list[Span] = field(default_factory=list)  # when only the world outside was in trouble
+    seen: dict[tuple[str, int], Span] = field(default_factory=dict)
+    """When the log of a conversation surely had not yet, and surely had, the entry `seq`, where somebody looked.
+    The entry itself only says when it was decided: a server that is cut off in that moment enters it later.
+    """
+    signed_out: list[str] = field(default_factory=list)  # clients whose session is no more
     latencies: list[Latency] = field(default_factory=list)
     looks: int = 0
     looked: list[tuple[str, bytes, bytes]] = field(
@@ -166,17 +192,20 @@ class History:
     )  # cid, its log before and after looking
     ended: datetime | None = None
 
-    def during(self, began: datetime, ended: datetime, *, what: tuple[str, ...] = ()) -> float:
-        """Seconds of `began` to `ended` in which something of `what`, or of ours, was down or recovering."""
+    def troubled(self, began: datetime, ended: datetime) -> bool:
+        """Whether something of ours was down or recovering in this time, wherever that was."""
         recover = timedelta(seconds=self.terms.recover)
-        spans = sorted(
-            (max(o.began, began), min(o.ended + recover, ended))
-            for o in self.outages
-            if (o.ours or o.what in what) and o.began < ended and o.ended + recover > began
-        )
-        total, upto = timedelta(), began
-        for start, end in spans:
-            if end > upto:
-                total += end - max(start, upto)
-                upto = end
-        return total.total_seconds()
+        return any(o.ours and o.began < ended and o.ended + recover > began for o in self.outages)
+
+    def halts(self) -> list[Span]:
+        """When nothing of ours could work: every server was down, or had only just come back."""
+        each = [[(d.began, d.ended) for d in self.downs if d.server == n] for n in range(self.servers)]
+        return longer(common(each), self.terms.again)
+
+    def stumbled(self, began: datetime, ended: datetime) -> bool:
+        """Whether any of our servers was down in this time."""
+        return any(d.began < ended and d.ended > began for d in self.downs)
+
+    def entered(self, cid: str, entry: Entry) -> Span:
+        """Between which moments `entry` came into the log."""
+        return self.seen.get((cid, entry.seq), (entry.at, entry.at))

@@ -21,25 +21,29 @@ class SlackMember:
         self._typed: list[tuple[str, Delivery]] = []
 
     async def run(self) -> None:
-        slack, texts = self._slack, 0
+        slack, texts, taken = self._slack, 0, set[str]()
         while await self._place.think(self._dice, 1.2):
             roots = [m for m in slack.roots(slack.channel) if m.bot_id == slack.bot_id]
-            if not roots:
+            if not roots or slack.channels[slack.channel].archived:
                 continue
             root = self._dice.choice(roots)
             texts += 1
             match self._dice.randrange(6):
                 case 0:
+                    taken.add(root.ts)
                     await slack.says(self._user, "!take", thread=root.ts)
                 case 1:
                     await slack.says(self._user, "!back", thread=root.ts)
                 case 2:
+                    taken.add(root.ts)
                     with suppress(AssertionError):  # the card has changed, and has no such button
                         await slack.presses(self._user, root.ts, action_id="take")
                 case _:
                     text = f"{self._mark}.{texts}. From the channel."
                     ts = await slack.says(self._user, text, thread=root.ts)
                     self._typed.append((text, slack.delivery(ts)))
+        for ts in sorted(taken):  # home again; what is not theirs any more is refused
+            await slack.says(self._user, "!back", thread=ts)
 
     def typed(self) -> list[Typed]:
         return [Typed(surface="slack", text=text, accepted=d.acked) for text, d in self._typed]
@@ -56,7 +60,7 @@ class TelegramMember:
         self._typed: list[str] = []
 
     async def run(self) -> None:
-        telegram, texts = self._telegram, 0
+        telegram, texts, taken = self._telegram, 0, set[int]()
         while await self._place.think(self._dice, 1.2):
             topics = self._topics()
             if not topics:
@@ -65,6 +69,7 @@ class TelegramMember:
             texts += 1
             match self._dice.randrange(6):
                 case 0:
+                    taken.add(topic)
                     await telegram.says(self._person, "/take", topic=topic)
                 case 1:
                     await telegram.says(self._person, "/back", topic=topic)
@@ -73,6 +78,9 @@ class TelegramMember:
                     with suppress(Refusal):  # the topic is closed just now
                         await telegram.says(self._person, text, topic=topic)
                         self._typed.append(text)
+        for topic in sorted(taken.intersection(self._topics())):
+            with suppress(Refusal):
+                await telegram.says(self._person, "/back", topic=topic)
 
     def _topics(self) -> list[int]:
         """Those with a card: one whose maker died before it heard of it stays empty, and is nobody's."""
@@ -80,6 +88,7 @@ class TelegramMember:
         return sorted(cards)
 
     def typed(self) -> list[Typed]:
-        """Telegram keeps what is not confirmed, so all of it arrives in the end."""
-        pending = str(self._telegram.pending)
-        return [Typed(surface="telegram", text=t, accepted=t not in pending) for t in self._typed]
+        """Telegram keeps what is not confirmed, so all that the bot was there to hear arrives in the end."""
+        heard, pending = str(self._telegram.updates), str(self._telegram.pending)
+        accepted = {text for text in self._typed if text in heard and text not in pending}
+        return [Typed(surface="telegram", text=t, accepted=t in accepted) for t in self._typed]

@@ -13,6 +13,7 @@ class Proxy:
         self.target = target
         self.port = 0
         self.delay = 0.0
+        self._trickles = False
         self._passing = asyncio.Event()
         self._passing.set()
         self._server: asyncio.Server | None = None
@@ -57,8 +58,13 @@ class Proxy:
         """What was held back passes now, as when a network comes back."""
         self._passing.set()
 
+    def trickle(self) -> None:
+        """From now on one byte a second passes."""
+        self._trickles = True
+
     def heal(self) -> None:
         self.delay = 0.0
+        self._trickles = False
         self.pass_on()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,6 +104,10 @@ class Proxy:
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 await self._passing.wait()
+                while self._trickles and len(data) > 1:
+                    writer.write(data[:1])
+                    data = data[1:]
+                    await asyncio.sleep(1.0)
                 writer.write(data)
                 await writer.drain()
             await asyncio.sleep(0)

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
-from tests.harness.checker import Verdict
+from bridge.events import author
 from tests.harness.history import History
+from tests.harness.verdict import Verdict, text_of, type_of
 
 
 @dataclass
@@ -23,13 +25,21 @@ class Report:
     def good(self) -> bool:
         return not self.complaints and not any(verdict.broken for verdict in self.verdicts)
 
+    def keep(self, folder: Path) -> None:
+        """Beside the servers' logs: every conversation with which something is wrong, and what broke when."""
+        wrong = "\n".join(line for verdict in self.verdicts for line in verdict.broken)
+        for cid in (cid for cid in self.history.logs if cid in wrong):
+            (folder / f"conversation-{cid}.txt").write_text(_written(self.history, cid), "utf-8")
+        times = [f"{o.began} {o.ended} {o.what}: {o.kind}" for o in self.history.outages]
+        (folder / "faults.txt").write_text("\n".join(sorted(times)), "utf-8")
+
     def _latency(self) -> str:
         """Of what was sent and acknowledged while nothing of ours was down or recovering."""
         history = self.history
         calm = sorted(
             latency.seconds * 1000
             for latency in history.latencies
-            if not history.during(latency.sent, latency.until)
+            if not history.troubled(latency.sent, latency.until)
         )
         if not calm:
             return "no acknowledgement came outside faults"
@@ -64,3 +74,17 @@ class Report:
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{kind} {number}" for kind, number in sorted(counts.items())) or "none"
+
+
+def _written(history: History, cid: str) -> str:
+    lines = []
+    for e in history.logs[cid]:
+        came = history.seen.get((cid, e.seq))
+        seen = " to ".join(f"{at:%M:%S.%f}"[:-3] for at in came) if came else "-"
+        what = f"{type_of(e):12} {text_of(e)[:60]} {getattr(e.event, 'surface', '')} {getattr(e.event, 'reason', '')}"
+        lines.append(f"{e.seq:4} {e.at:%H:%M:%S.%f} in the log {seen:24} {author(e.by):20} {e.key:28} {what}")
+    lines += [f"slack {p.at:%H:%M:%S.%f} {p.seq} {p.text[:60]!r}" for p in history.slack if p.cid == cid]
+    lines += [
+        f"telegram {p.at:%H:%M:%S} {p.thread} {p.text[:60]!r}" for p in history.telegram if p.cid == cid
+    ]
+    return "\n".join(lines)

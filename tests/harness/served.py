@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bridge import duty
 from bridge.cli import main
+from connectors.slack import calls
 from connectors.slack.surface import SlackSurface
 from connectors.threads import cards, inbox
 from tests.hurried import hurry
@@ -16,6 +17,7 @@ from tests.hurried import hurry
 
 def hurry_more(lives: float) -> None:
     hurry()
+    calls.MEND = 1.5
     SlackSurface.__init__.__kwdefaults__ |= {"posts": (0.0, 1000), "updates": (0.0, 1000), "ping": 1.0}
     part = lives / duty.LIVES
     duty.LIVES, duty.RENEW, duty.AGAIN = lives, duty.RENEW * part, min(duty.AGAIN, lives / 3)
