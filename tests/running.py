@@ -88,7 +88,6 @@ class Server:
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump({**defaults, **config}), "utf-8")
         self._process: subprocess.Popen[bytes] | None = None
-        self._log = (folder / "server.log").open("ab")
 
     @property
     def log(self) -> str:
@@ -101,11 +100,12 @@ class Server:
 
     def start(self) -> None:
         command = [*self._program, "serve", "--config", self.config]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, cwd=self.folder)
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
         deadline = time.monotonic() + 2 * PATIENCE
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self.close()
+                self.kill()
                 raise AssertionError(f"the server did not start:\n{self.log}")
             time.sleep(0.02)
 
@@ -128,10 +128,6 @@ class Server:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(3 * PATIENCE)
 
-    def close(self) -> None:
-        self.kill()
-        self._log.close()
-
 
 @contextmanager
 def running(
@@ -146,7 +142,7 @@ def running(
         server.start()
         yield server
     finally:
-        server.close()
+        server.kill()
 
 
 PAGE = """<!doctype html>

@@ -176,4 +176,4 @@ async def room(
                 await here.start()
             yield here
         finally:
-            here.server.close()
+            here.server.kill()

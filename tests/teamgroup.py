@@ -198,7 +198,7 @@ async def team_group(
             "telegram": section(telegram, way, **settings),
         }  # fmt: skip
         server = Server(folder, {**told, **(config or {})}, port=port or free_port(), program=program)
-        stack.callback(server.close)
+        stack.callback(server.kill)
         if start:
             await asyncio.to_thread(server.start)
             await listening(telegram)

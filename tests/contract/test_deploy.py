@@ -73,7 +73,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
                 settings | {"server": {"port": port, "trusted_proxies": ["127.0.0.1"]}},
                 port=port,
             )
-            stack.callback(server.close)
+            stack.callback(server.kill)
             server.start()
             servers.append(server)
         one, two = servers

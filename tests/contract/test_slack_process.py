@@ -61,7 +61,7 @@ async def test_killed_as_slack_takes_a_post_nothing_is_lost_and_nothing_shows_tw
             for hidden in (slack.bot_token, slack.app_token, "by sea", "Norway", "Traceback", "Unclosed"):
                 assert hidden not in server.log, server.log
         finally:
-            server.close()
+            server.kill()
 
 
 def _words(slack: Slack, root: str) -> list[str]:
@@ -83,4 +83,4 @@ async def test_signed_requests_reach_the_installed_server(tmp_path: Path) -> Non
                 await eventually(lambda: visitor.texts()[-1:] == ["Yes, by sea"])
             assert await asyncio.to_thread(server.stop) == 0
         finally:
-            server.close()
+            server.kill()

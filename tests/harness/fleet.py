@@ -42,10 +42,8 @@ class Member:
             try:
                 await asyncio.to_thread(self.server.start)
             except AssertionError:
-                await asyncio.to_thread(self.server.kill)
                 if time.monotonic() > until:
                     raise
-                self.server._log = (self.server.folder / "server.log").open("ab")  # a failed start closes it
                 await asyncio.sleep(0.5)
             else:
                 self.running = True
@@ -132,7 +130,7 @@ class Fleet:
         }
         program = (sys.executable, SERVED, f"--lives={self.lives}")
         server = Server(self._folder / f"server-{number}", config, port=port, program=program)
-        undo.callback(server.close)
+        undo.callback(server.kill)
         front = await undo.enter_async_context(Proxy(port))
         return Member(number, server, front, back)
 

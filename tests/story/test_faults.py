@@ -87,4 +87,4 @@ async def test_mails_arrive_late_and_once_when_the_mail_server_was_down(tmp_path
                 await asyncio.to_thread(server.stop)
                 assert sorted(r.recipient for r in smtp.received) == ["dana@acme.example", "sam@acme.example"]
         finally:
-            server.close()
+            server.kill()

@@ -59,7 +59,7 @@ async def test_killed_again_and_again_under_load(tmp_path: Path, clients: int, k
         for visitor in visitors:
             await _the_log_is_what_was_acknowledged(server, visitor, acked[visitor.token])
     finally:
-        server.close()
+        server.kill()
 
 
 async def _the_log_is_what_was_acknowledged(
@@ -94,4 +94,4 @@ async def test_a_restart_is_quick_and_leaves_nothing_open(tmp_path: Path) -> Non
             await again.say("after")
             await eventually(lambda: again.texts() == ["before", "after"])
     finally:
-        server.close()
+        server.kill()

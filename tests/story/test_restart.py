@@ -35,7 +35,7 @@ async def test_both_pages_resume_within_five_seconds(tmp_path: Path) -> None:
             "email": {"smtp_url": smtp.url, "from": "Acme <chat@acme.example>", "settle": 0.2},
         }
         server = Server(tmp_path, config, port=port)
-        stack.callback(server.close)
+        stack.callback(server.kill)
         await asyncio.to_thread(server.start)
         shop = stack.enter_context(website(server.url, port=shop_port))
         browser = await stack.enter_async_context(chromium())

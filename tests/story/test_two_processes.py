@@ -81,7 +81,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         }  # fmt: skip
         fleet = await stack.enter_async_context(Fleet(tmp_path, config, servers=2, redis=True, lives=2.5))
         yield Desk(fleet, model)
-        assert "Traceback" not in fleet.log(), fleet.log()
+        for member in fleet.members:
+            assert "Traceback" not in member.server.log, member.server.log
 
 
 def cid(visitor: Chatter) -> str:
