@@ -117,15 +117,16 @@ def due(found: list[Timer], now: datetime) -> list[Proposal]:
 
 
 def look_again(
-    state: Conversation, found: list[Timer], *, patience: Patience, now: datetime
+    state: Conversation, found: list[Timer], *, patience: Patience, now: datetime, looked: bool
 ) -> datetime | None:
     """The next moment at which the clock must look at the conversation.
 
     While a person holds the floor that is soon, whatever the timers say: nothing in the log tells when
-    their connections went away. So it is for what is overdue, which a process may have been too late for.
+    their connections went away. What is overdue is looked at at once, and soon again by whoever has
+    `looked` and could do nothing.
     """
     soon = now + timedelta(seconds=patience.look)
-    moments = [t.at if t.at > now else soon for t in found]
+    moments = [soon if looked and t.at <= now else t.at for t in found]
     if isinstance(state.floor.holder, Staff) and not state.closed:
         moments.append(soon)
     return min(moments, default=None)

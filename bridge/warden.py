@@ -60,7 +60,7 @@ class Warden:
                 await bridge.submit(cid, proposal)
             except Refused as refusal:  # somebody acted in the same moment: that settles it
                 log.info("clock: %s in %s refused: %s", proposal.key, cid, refusal.code)
-        await bridge.store.arm(cid, bridge.next_due(cid, state), head=state.head)
+        await bridge.store.arm(cid, bridge.next_due(cid, state, looked=True), head=state.head)
 
     def _due(self, cid: ConversationId, state: Conversation) -> list[Proposal]:
         return idle.due(self._bridge.timers(cid, state), self._bridge.clock())

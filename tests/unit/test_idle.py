@@ -224,19 +224,26 @@ def test_what_is_due_comes_in_order_and_not_before_its_time():
 def test_the_clock_looks_again_at_the_next_timer_and_soon_where_a_person_holds_the_floor():
     story = Story()
     timers = Clock(story).timers()
-    again = idle.look_again(story.state, timers, patience=PATIENCE, now=story.now)
+    again = idle.look_again(story.state, timers, patience=PATIENCE, now=story.now, looked=True)
     assert again == story.now + timedelta(seconds=PATIENCE.close)
     story = held()
-    again = idle.look_again(story.state, Clock(story).timers(), patience=PATIENCE, now=story.now)
+    again = idle.look_again(
+        story.state, Clock(story).timers(), patience=PATIENCE, now=story.now, looked=False
+    )
     assert again == story.now + timedelta(seconds=PATIENCE.look)
     story.propose(ANN, ev.Closed())
-    assert idle.look_again(story.state, Clock(story).timers(), patience=PATIENCE, now=story.now) is None
+    timers = Clock(story).timers()
+    assert idle.look_again(story.state, timers, patience=PATIENCE, now=story.now, looked=True) is None
 
 
-def test_what_is_overdue_is_looked_at_soon_and_never_in_the_past():
+def test_what_is_overdue_is_looked_at_at_once_and_then_soon_again():
+    """Not soon from each entry on: who goes on writing would never be heard."""
     story = asked()
+    timers = Clock(story).timers()
     late = story.now + timedelta(days=3)
-    again = idle.look_again(story.state, Clock(story).timers(), patience=PATIENCE, now=late)
+    overdue = min(timer.at for timer in timers)
+    assert idle.look_again(story.state, timers, patience=PATIENCE, now=late, looked=False) == overdue
+    again = idle.look_again(story.state, timers, patience=PATIENCE, now=late, looked=True)
     assert again == late + timedelta(seconds=PATIENCE.look)
 
 
