@@ -22,7 +22,7 @@ from bridge.store import Store
 
 log = logging.getLogger(__name__)
 
-TOPIC = "pulse"
+TOPIC = "pulse"  # with "/" and the conversation, where it is of one
 BEAT = 2.5  # seconds between signs of life
 WHOLE = 4  # every so many beats, everything is told again
 DEAD = 10.0  # seconds of silence after which a process has no connections that count
@@ -96,7 +96,7 @@ class Bus:
             case p.StopWanted():
                 told = Told(sender=self._name, cid=cid, stop=True)
             case p.PresenceChanged():
-                told = Told(sender=self._name, here={cid: self._pulse.connected(cid)})
+                told = Told(sender=self._name, cid=cid, here={cid: self._pulse.connected(cid)})
         self._put(told)
 
     def publish_end(self, ending: Ending) -> None:
@@ -130,7 +130,7 @@ class Bus:
             group.create_task(self._beat())
             self._out.put_nowait(Told(sender=self._name, asks=True))
             async for topic, message in heard:
-                if topic == TOPIC:
+                if topic.partition("/")[0] == TOPIC:
                     self._hear(message)
 
     async def _send(self) -> None:
@@ -149,8 +149,9 @@ class Bus:
             await self._tell(Told(sender=self._name, took=took, places=places))
 
     async def _tell(self, told: Told) -> None:
+        topic = f"{TOPIC}/{told.cid}" if told.cid else TOPIC
         try:
-            await self._store.tell(TOPIC, json.encode(told))
+            await self._store.tell(topic, json.encode(told))
         except (StoreError, OSError) as error:
             log.debug("a pulse was lost: %s", type(error).__name__)
 

@@ -5,7 +5,7 @@ tail:   everything after a position, then what comes, without a gap.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from bridge.conversation import Conversation, Duplicate, admit, fold
 from bridge.errors import Conflict, Refused, StoreError, WentBack
 from bridge.events import ConversationId, Entry, Proposal, Seq
 from bridge.idle import Patience, Timer
+from bridge.known import Batch, Known
 from bridge.pulse import Pulse
 from bridge.store import Store
 from bridge.surface import Receipt
@@ -28,7 +29,6 @@ __all__ = ["Batch", "Bridge", "Receipt", "now"]
 log = logging.getLogger(__name__)
 
 CHUNK = 200  # entries read at a time
-RECENT = 32  # batches kept for those who follow live
 KNOWN = 5_000  # conversations whose state is kept in memory
 POLL = 2.0  # seconds until a lost wake-up is made good
 
@@ -37,59 +37,6 @@ Observer = Callable[[ConversationId, Conversation], None]
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-class Batch:
-    """Contiguous entries, and the conversation's newest state, which may be further.
-
-    One object is shared by all who follow live, so that `frames` is filled once per audience.
-    """
-
-    __slots__ = ("entries", "frames", "state")
-
-    def __init__(self, entries: tuple[Entry, ...], state: Conversation) -> None:
-        self.entries = entries
-        self.state = state
-        self.frames: dict[str, bytes] = {}
-
-
-class _Known:
-    """A conversation in memory: its state, its last batches, and who waits for more."""
-
-    __slots__ = ("lives", "lock", "recent", "state", "waiting")
-
-    def __init__(self) -> None:
-        self.lives = 0  # how often the log began anew
-        self.state = Conversation()
-        self.recent: deque[Batch] = deque(maxlen=RECENT)
-        self.waiting: set[asyncio.Event] = set()
-        self.lock = asyncio.Lock()  # orders the submits of one process; between processes the store decides
-
-    def take(self, entries: tuple[Entry, ...], grown: Conversation) -> None:
-        """Move on to `grown`, the state after `entries`, and wake who waits."""
-        self.state = grown
-        if not self.waiting:
-            self.recent.clear()
-        self.recent.append(Batch(entries, grown))
-        for event in self.waiting:
-            event.set()
-
-    def start_over(self) -> None:
-        """Forget a past that the store does not know any more, and tell who follows."""
-        self.lives += 1
-        self.state = Conversation()
-        self.recent.clear()
-        for event in self.waiting:
-            event.set()
-
-    def leave(self, event: asyncio.Event) -> None:
-        """Wait no more. What nobody follows keeps its last batch only."""
-        self.waiting.discard(event)
-        while not self.waiting and len(self.recent) > 1:
-            self.recent.popleft()
-
-    def after(self, position: int) -> Batch | None:
-        return next((b for b in self.recent if b.entries[0].seq == position + 1), None)
 
 
 class Bridge:
@@ -110,7 +57,7 @@ class Bridge:
         self.clock = clock
         self.pulse = pulse or Pulse(clock)
         self.patience = patience or Patience()
-        self._known: OrderedDict[ConversationId, _Known] = OrderedDict()
+        self._known: OrderedDict[ConversationId, Known] = OrderedDict()
         self._observers: list[Observer] = []
         self.unseen: set[str] = set()
         """Surfaces on which people take part without a connection that shows whether they are there."""
@@ -178,7 +125,7 @@ class Bridge:
         finally:
             known.leave(more)
 
-    async def _chunk(self, cid: ConversationId, known: _Known, position: int) -> Batch:
+    async def _chunk(self, cid: ConversationId, known: Known, position: int) -> Batch:
         entries = await self._read(cid, after=position)
         if not entries:
             raise RuntimeError(f"the log of {cid} ends at {position}, its state at {known.state.head}")
@@ -223,25 +170,47 @@ class Bridge:
                         raise
                     continue
                 if isinstance(outcome, Duplicate):
-                    await self.store.confirm(cid)  # it may stand there though its append failed
-                    return Receipt(seq=outcome.seq, head=state.head, duplicate=True)
+                    with suppress(WentBack):  # it may be another log's
+                        await self.confirm(cid)
+                        return Receipt(seq=outcome.seq, head=state.head, duplicate=True)
+                    await self._catch_up_locked(cid, known)
+                    continue
                 entries = tuple(outcome)
                 if await self._append(cid, known, entries):
                     return Receipt(seq=entries[0].seq, head=entries[-1].seq)
 
-    async def _append(self, cid: ConversationId, known: _Known, entries: tuple[Entry, ...]) -> bool:
+    async def confirm(self, cid: ConversationId) -> None:
+        """For who acknowledges what stands in the log already: its append may have failed all the same.
+
+        Raises `WentBack` when it does not stand there any more.
+        """
+        try:
+            await self.store.confirm(cid)
+        except WentBack as lost:
+            self._forget_all(str(lost))
+            raise
+
+    async def _append(self, cid: ConversationId, known: Known, entries: tuple[Entry, ...]) -> bool:
         """Append and fold; False, having caught up, where the log had moved.
 
         Goes on to the end even when cancelled, so that nobody decides while an append is under way.
         """
-        after = known.state
+        after, lives = known.state, known.lives
         grown = reduce(fold, entries, after)
         moment = self.next_due(cid, grown)
-        appending = asyncio.ensure_future(self.store.append(cid, entries, after=after.head, due=moment))
+
+        async def append() -> None:
+            if self._notice() or known.lives != lives:  # between the decision and this first step
+                raise WentBack
+            await self.store.append(cid, entries, after=after.head, due=moment)
+
+        appending = asyncio.ensure_future(append())
+        appending.add_done_callback(lambda it: it.cancelled() or it.exception())  # who waits may be cancelled
         try:
             await asyncio.shield(appending)
         except WentBack as lost:
-            self._forget_all(str(lost))
+            if known.lives == lives:
+                self._forget_all(str(lost))
             await self._catch_up_locked(cid, known)
             return False
         except Conflict as conflict:
@@ -273,21 +242,21 @@ class Bridge:
         self._forget_all(f"its log was {self._log_id}, and is {self.store.log_id} now")
         return True
 
-    def _start_over(self, cid: ConversationId, known: _Known, *, head: int) -> None:
+    def _start_over(self, cid: ConversationId, known: Known, *, head: int) -> None:
         log.error("the log of %s went back from %d to %d", cid, known.state.head, head)
         known.start_over()
 
     def _take(
-        self, cid: ConversationId, known: _Known, entries: tuple[Entry, ...], grown: Conversation
+        self, cid: ConversationId, known: Known, entries: tuple[Entry, ...], grown: Conversation
     ) -> None:
         known.take(entries, grown)
         for observer in self._observers:
             observer(cid, grown)
 
-    def next_due(self, cid: ConversationId, state: Conversation) -> datetime | None:
-        """When the clock must look at this conversation next."""
+    def next_due(self, cid: ConversationId, state: Conversation, *, looked: bool = False) -> datetime | None:
+        """When the clock must look at this conversation next; `looked`: it has just done so."""
         found = self.timers(cid, state)
-        return idle.look_again(state, found, patience=self.patience, now=self.clock())
+        return idle.look_again(state, found, patience=self.patience, now=self.clock(), looked=looked)
 
     def timers(self, cid: ConversationId, state: Conversation) -> list[Timer]:
         """What time alone will bring about in this conversation."""
@@ -344,7 +313,7 @@ class Bridge:
             if head > known.state.head:
                 await self._catch_up(cid, known)
 
-    async def _catch_up(self, cid: ConversationId, known: _Known, *, to: Seq | None = None) -> None:
+    async def _catch_up(self, cid: ConversationId, known: Known, *, to: Seq | None = None) -> None:
         """Fold what the store has and this process has not; `to` says how far the store is known to be."""
         self._notice()
         if to is None:
@@ -355,13 +324,13 @@ class Bridge:
             if to is None or to > known.state.head:
                 await self._catch_up_locked(cid, known)
 
-    async def _catch_up_locked(self, cid: ConversationId, known: _Known) -> None:
+    async def _catch_up_locked(self, cid: ConversationId, known: Known) -> None:
         while entries := await self._read_on(cid, known):
             self._take(cid, known, tuple(entries), reduce(fold, entries, known.state))
             if len(entries) < CHUNK:
                 break
 
-    async def _read_on(self, cid: ConversationId, known: _Known) -> list[Entry]:
+    async def _read_on(self, cid: ConversationId, known: Known) -> list[Entry]:
         """What follows what is known, of the same log."""
         while True:
             try:
@@ -372,10 +341,10 @@ class Bridge:
                 if not self._notice():
                     return entries
 
-    def _get(self, cid: ConversationId) -> _Known:
+    def _get(self, cid: ConversationId) -> Known:
         known = self._known.get(cid)
         if known is None:
-            known = self._known[cid] = _Known()
+            known = self._known[cid] = Known()
             self._forget()
         self._known.move_to_end(cid)
         return known

@@ -89,6 +89,8 @@ class Desk:
                         holder=r.holder or "",
                         seconds=r.seconds,
                     )
+                except WentBack:  # what came before it is sent again first
+                    raise FrameError(1012, "the log went back") from None
             case wire.Typing(on=on):
                 self._typing(guest, on=on)
             case wire.Stop():
@@ -109,6 +111,7 @@ class Desk:
         known = state.keys.get((author(by), key))
         if isinstance(frame, wire.Command):
             if known is not None:  # its meaning depends on the state, which has moved by its own effect
+                await self._bridge.confirm(guest.cid)
                 return wire.Ack(key=frame.key, seq=known[0])
             if not isinstance(by, Staff):
                 raise Refused("not_allowed", "Commands are for the team.")
@@ -131,10 +134,7 @@ class Desk:
         if floor is None and isinstance(frame, wire.Command) and isinstance(events[0], ev.TookOver):
             floor = state.floor.since
         proposal = Proposal(events=events, by=by, via=guest.via, key=key, floor=floor)
-        try:
-            receipt = await self._bridge.submit(guest.cid, proposal, anew=False)
-        except WentBack:  # what came before it is sent again first
-            raise FrameError(1012, "the log went back") from None
+        receipt = await self._bridge.submit(guest.cid, proposal, anew=False)
         return wire.Ack(key=frame.key, seq=receipt.seq)
 
     def _own(self, guest: Guest, event: Event) -> Event:

@@ -30,7 +30,7 @@ class RedisServer:
     def __init__(self, *options: str, sentinel: str | None = None, port: int = 0) -> None:
         self.port = port or free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
-        self._options = options
+        self.options = options
         self._sentinel = sentinel
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +48,7 @@ class RedisServer:
             command += [str(file), "--sentinel", "--bind", "127.0.0.1"]
         else:
             command += COMMON
-        command += ["--port", str(self.port), "--dir", str(self.folder), *self._options]
+        command += ["--port", str(self.port), "--dir", str(self.folder), *self.options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         if wait:
@@ -73,6 +73,16 @@ class RedisServer:
     def ask(self, *command: Any) -> Any:
         with self.client() as client:
             return client.execute_command(*command)
+
+    def dump(self) -> dict[bytes, bytes]:
+        """All that it holds now, for `go_back`."""
+        return {key: self.ask("DUMP", key) for key in self.ask("KEYS", "*")}
+
+    def go_back(self, dump: dict[bytes, bytes]) -> None:
+        """Hold what it held then, as a replica that takes over with less than there was."""
+        self.ask("FLUSHALL")
+        for key, value in dump.items():
+            self.ask("RESTORE", key, 0, value)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self.process is not None:
@@ -106,11 +116,11 @@ def linked(replica: RedisServer) -> None:
 
 
 class Watched:
-    """A primary, a replica, and three Sentinels that know them as `main`."""
+    """A primary, a replica with options of its own, and three Sentinels that know them as `main`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *replica: str) -> None:
         self.primary = RedisServer(*DURABLE)
-        self.replica = RedisServer(*DURABLE, "--replicaof", "127.0.0.1", str(self.primary.port))
+        self.replica = RedisServer(*(replica or DURABLE), "--replicaof", "127.0.0.1", str(self.primary.port))
         self.sentinels = [RedisServer(sentinel=_sentinel(self.primary.port)) for _ in range(3)]
 
     @property
@@ -178,15 +188,29 @@ class Cluster:
             self._undo = undo.pop_all()
         return self
 
+    def begin_move(self, slot: int, source: RedisServer, target: RedisServer) -> list[bytes]:
+        """Announce that a slot moves; answers what is in it now."""
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.ask("CLUSTER", "MYID"))
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.ask("CLUSTER", "MYID"))
+        return list(source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000))
+
+    def end_move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
+        """Carry over what is left in it, until nothing is."""
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+            carry(keys, source, target)
+        for node in (target, source, *self.nodes):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.ask("CLUSTER", "MYID"))
+
     def move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
         """Move a slot with all that is in it, as an operator does."""
-        ids = {node: node.ask("CLUSTER", "MYID").decode() for node in self.nodes}
-        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
-        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
-        keys = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
-        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-        for node in (target, source, *self.nodes):
-            node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+        self.begin_move(slot, source, target)
+        self.end_move(slot, source, target)
+
+    def home(self, cid: str) -> tuple[int, RedisServer, RedisServer]:
+        """The slot of a conversation, the server that has it, and one that has not."""
+        source = next(node for node in self.nodes if node.ask("KEYS", f"*log:{cid}"))
+        (key,) = source.ask("KEYS", f"*log:{cid}")
+        return source.ask("CLUSTER", "KEYSLOT", key), source, next(n for n in self.nodes if n is not source)
 
     def _whole(self, node: RedisServer) -> bool:
         info = node.ask("CLUSTER", "INFO")
@@ -194,6 +218,10 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self._undo.close()
+
+
+def carry(keys: Sequence[bytes], source: RedisServer, target: RedisServer) -> None:
+    source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
 
 def _until(check: Any) -> None:

@@ -61,6 +61,8 @@ class Store(Protocol):
     `log_id` names this incarnation of the store: when it changes, or a log stands lower than a client
     remembers, time went back and the client must reset. It may change while the store is open: then
     whatever was being asked raises `WentBack`, once, and everything known from before is worth nothing.
+    That entries are gone which were read or appended here is noticed by whoever asks for their log, also
+    where others have come in their place.
 
     A StoreError from `append` leaves open whether the entries are in the log: look, before you decide.
     """
@@ -86,7 +88,8 @@ class Store(Protocol):
     async def confirm(self, cid: ConversationId) -> None:
         """Return once all that the log holds is as safe as what a new append would return from.
 
-        For who acknowledges what stands there already: an append that raised may be there all the same.
+        For who acknowledges what stands there already: an append that raised may be there all the same, and
+        one that returned is gone where the store went back.
         """
 
     async def read(self, cid: ConversationId, *, after: int = 0, limit: int = 1000) -> list[Entry]:
@@ -153,7 +156,10 @@ class Store(Protocol):
         """Let go of `duty`, if `owner` has it."""
 
     async def tell(self, topic: str, message: bytes) -> None:
-        """Tell every other process, now or never: nothing is kept, and a lost message is no fault."""
+        """Tell every other process, now or never: nothing is kept, and a lost message is no fault.
+
+        What is told under one topic is heard in its order. "name/cid" is a topic of that conversation.
+        """
 
     def told(self) -> AsyncIterator[tuple[str, bytes]]:
         """What other processes tell, from the call on: topic and message. Ends when the store closes."""
@@ -221,7 +227,7 @@ def is_duty_of(duty: str, cid: ConversationId) -> bool:
 async def open_store(url: str, *, replicas: int = 0, wait: float = 1.0) -> Store:
     """Open the store that `url` names; see `bridge.store.address` for all forms.
 
-    With Redis, an append is acknowledged once `replicas` copies confirm it, within `wait` seconds.
+    With Redis, appends and records are acknowledged once `replicas` copies confirm, within `wait` seconds.
     """
     scheme, _, rest = url.partition("://")
     match scheme:

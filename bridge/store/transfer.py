@@ -186,11 +186,12 @@ async def _compare_conversations(
     for start in range(0, len(known), BATCH):
         batch = known[start : start + BATCH]
         here, there = await source.standings(batch), await target.standings(batch)
+        for cid in batch:
+            if here[cid] != there[cid]:
+                raise _differs(f"conversation {cid}: {_which(here[cid], there[cid])}")
         hashes = [(_hash(source, cid, here[cid]), _hash(target, cid, there[cid])) for cid in batch]
         pairs = await asyncio.gather(*(asyncio.gather(*pair) for pair in hashes))
         for cid, (wanted, found) in zip(batch, pairs, strict=True):
-            if here[cid] != there[cid]:
-                raise _differs(f"conversation {cid}: {_which(here[cid], there[cid])}")
             if wanted != found:
                 raise _differs(f"conversation {cid}: its entries are not the same")
         entries += sum(standing.head for standing in here.values())

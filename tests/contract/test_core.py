@@ -11,10 +11,11 @@ import pytest
 
 from bridge import events as ev
 from bridge import wire
-from bridge.core import CHUNK, RECENT, Batch, Bridge
+from bridge.core import CHUNK, Batch, Bridge
 from bridge.errors import Refused, WentBack
 from bridge.events import ConversationId, Entry, Proposal, Staff, StaffId
 from bridge.idle import Patience
+from bridge.known import RECENT
 from bridge.session import Feed, Guest
 from bridge.store.memory import MemoryStore
 from bridge.warden import Warden
@@ -205,6 +206,19 @@ async def test_who_comes_stops_the_ladder(bridge: Bridge, clock: Clock) -> None:
         await does(bridge, DANA, ev.TookOver(), ev.Said(text="here"))
         await pass_time(bridge, clock, 3600)
     assert await by_the_clock(bridge) == []
+
+
+async def test_who_goes_on_writing_does_not_put_off_what_is_overdue(bridge: Bridge, clock: Clock) -> None:
+    """The server was down as the moment came; since then the visitor writes every ten seconds."""
+    await visitor_says(bridge, "hello")
+    with bridge.pulse.present(CID, DANA):
+        await does(bridge, DANA, ev.TookOver())
+        await visitor_says(bridge, "there?")
+        clock.pass_by(bridge.patience.reply + 1)
+        for _ in range(3):
+            await visitor_says(bridge, "hello?")
+            await pass_time(bridge, clock, 10)
+    assert await by_the_clock(bridge) == [ev.HelpWanted(reason="Dana has not replied.")]
 
 
 async def test_an_absent_holder_gives_the_floor_back(bridge: Bridge, clock: Clock) -> None:

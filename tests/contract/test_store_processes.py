@@ -160,6 +160,22 @@ async def test_a_duty_is_one_for_all_who_share_the_store(pair: tuple[Store, Stor
         await one.advance("slack", A, position=Seq(2), lease=(SLACK, fence))
 
 
+async def test_a_duty_is_not_kept_by_a_clock_that_was_ahead(
+    pair: tuple[Store, Store], redis_server: RedisServer
+):
+    """The dead one had it from a primary whose clock was an hour ahead of the one that took over."""
+    one, two = pair
+    fence = await one.lease(SLACK, owner="dead", lives=LONG)
+    (key,) = redis_server.ask("KEYS", f"*lease:{SLACK}")
+    until = int(redis_server.ask("HGET", key, "until"))
+    redis_server.ask("HSET", key, "until", until - 1_000_000)
+    assert await two.lease(SLACK, owner="two", lives=0.1) is None, "however short the other's would be"
+    redis_server.ask("HSET", key, "until", until + 3_600_000_000)
+
+    assert (await two.lease(SLACK, owner="two", lives=LONG) or 0) > (fence or 0)
+    assert await one.lease(SLACK, owner="dead", lives=LONG) is None
+
+
 # --- Telling the others --------------------------------------------------------------------------
 
 

@@ -2,23 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 import json
 from pathlib import Path
-import shutil
+import re
 import subprocess
 import sys
-from typing import Self
 
 import pytest
+from redis.asyncio.client import PubSub
 
 from bridge.errors import Conflict, StoreError, WentBack
 from bridge.events import ConversationId, Seq
-from bridge.store import Growth, Store, open_store
+from bridge.store import Growth, Store, duty_of, open_store
 from bridge.store.redis import clients, layout, link
+from tests.between import Between
 from tests.eventually import PATIENCE, eventually
-from tests.redises import DURABLE, RedisServer, flush, linked
-from tests.stores import entry, grow
+from tests.redises import DURABLE, RedisServer
+from tests.running import free_port
+from tests.stores import NOW, entry, grow
 
 A, B = ConversationId("a"), ConversationId("b")
 MANY = [ConversationId(f"c{n}") for n in range(40)]
@@ -57,6 +58,7 @@ async def append(store: Store, cid: ConversationId, seq: int) -> None:
     ("options", "mend"),
     [
         (("--appendonly", "no"), "set `appendonly yes`"),
+        (("--appendonly", "yes", "--appendfsync", "no"), "set `appendfsync everysec`"),
         (("--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"), "set `maxmemory-policy noeviction`"),
         (("--appendonly", "yes", "--maxmemory-policy", "volatile-ttl"), "set `maxmemory-policy noeviction`"),
         (("--appendonly", "yes", "--replicaof", "127.0.0.1", "1"), "name the primary"),
@@ -83,6 +85,54 @@ async def test_all_faults_of_a_server_are_told_at_once():
         await open_store(server.url)
 
 
+async def test_a_server_that_was_started_without_its_file_is_refused_until_it_has_one(
+    server: RedisServer, store: Store
+):
+    await append(store, A, 1)
+    server.kill()
+    server.options = ("--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
+    await asyncio.to_thread(server.start)
+    with pytest.raises(
+        StoreError, match=r"not safe for a log: .*appendonly yes.*maxmemory-policy noeviction"
+    ):
+        await append(store, B, 1)
+    assert server.ask("DBSIZE") == 0
+
+    server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction", "appendonly", "yes")
+    await eventually(lambda: _takes(store))
+    assert await store.heads([A, B]) == {B: 1}, "it had forgotten A"
+
+
+async def _takes(store: Store) -> bool:
+    try:
+        await append(store, B, 1)
+    except WentBack:
+        return False
+    return True
+
+
+async def test_a_user_without_the_right_to_channels_is_told_what_to_grant(server: RedisServer):
+    server.ask("ACL", "SETUSER", "jo", "on", ">pw", "resetchannels", "~joinline:*", "+@all")
+    url = f"redis://jo:pw@127.0.0.1:{server.port}/0"
+    with pytest.raises(StoreError, match="give that user what Joinline needs") as refused:
+        await open_store(url)
+    grant = str(refused.value).partition("ACL SETUSER NAME ")[2].split()
+
+    for lacks in ((), ("-config",)):  # who may not look at the configuration must know it
+        server.ask("ACL", "SETUSER", "jo", "reset", "on", ">pw", *grant, *lacks)
+        one, two = await open_store(url), await open_store(url)
+        heard = two.changes()
+        await grow(one, A, 2, due=NOW)
+        assert (await anext(heard)).cid == A
+        await one.put("mail", "k", b"v", expires_at=NOW)
+        assert await two.behind("slack") == [A]
+        assert (await two.standings([A]))[A].head
+        assert await two.purge(NOW) == 1
+        assert await two.others() == 1
+        await one.close()
+        await two.close()
+
+
 async def test_a_password_is_used_and_never_shown():
     with RedisServer(*DURABLE) as server:
         server.ask("CONFIG", "SET", "requirepass", "hunter2:/@")
@@ -94,6 +144,30 @@ async def test_a_password_is_used_and_never_shown():
             await open_store(url.replace("hunter2", "hunter3"))
         assert "hunter" not in str(wrong.value)
         assert ":***@" in str(wrong.value)
+
+
+async def test_a_server_is_reached_over_tls_with_the_certificate_of_its_own_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ("-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1")
+    request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject)
+    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    port = free_port()
+    tls = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    with RedisServer(*DURABLE, *tls, "--tls-auth-clients", "no") as server:
+        server.ask("CONFIG", "SET", "requirepass", "hunter2")
+        url = f"rediss://:hunter2@127.0.0.1:{port}/0"
+        with pytest.raises(StoreError, match=r"certificate verify failed.*SSL_CERT_FILE"):
+            await open_store(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        store = await open_store(url)
+        other = await open_store(url)
+        heard = other.changes()
+        await grow(store, A)
+        assert (await anext(heard)).cid == A
+        await other.close()
+        await store.close()
 
 
 async def test_a_server_that_is_not_there_is_told_with_its_address():
@@ -173,12 +247,90 @@ async def test_wake_ups_come_again_after_the_server_was_away(server: RedisServer
         await other.close()
 
 
+@pytest.mark.parametrize(("stumbles", "times"), [("subscribe", 2), ("get_message", 2), ("aclose", 1)])
+async def test_wake_ups_come_again_whatever_the_client_stumbled_over(
+    server: RedisServer, store: Store, monkeypatch: pytest.MonkeyPatch, stumbles: str, times: int
+):
+    """It may find its connection closed while it uses it."""
+    heard, told = store.changes(), store.told()
+    stumbled = asyncio.Event()
+
+    async def stumble(*_: object, **__: object) -> None:
+        nonlocal times
+        times -= 1
+        if not times:
+            monkeypatch.undo()
+            stumbled.set()
+        raise AttributeError("'NoneType' object has no attribute 'write'")
+
+    monkeypatch.setattr(PubSub, stumbles, stumble)
+    server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    async with asyncio.timeout(PATIENCE):
+        await stumbled.wait()
+    other = await open_store(server.url)
+    try:
+
+        async def call() -> None:
+            while True:
+                await grow(other, A)
+                await other.tell("topic", b"message")
+                await asyncio.sleep(0.02)
+
+        calling = asyncio.create_task(call())
+        async with asyncio.timeout(PATIENCE):
+            assert (await anext(heard)).cid == A
+            assert await anext(told) == ("topic", b"message")
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
+    finally:
+        await other.close()
+
+
 async def test_scripts_that_the_server_forgot_are_sent_again(server: RedisServer, store: Store):
     server.ask("SCRIPT", "FLUSH")
 
     await asyncio.gather(*(grow(store, cid) for cid in MANY))
 
     assert await store.heads(MANY) == dict.fromkeys(MANY, 1)
+
+
+async def test_every_key_that_a_script_touches_is_declared(server: RedisServer, store: Store):
+    """A Cluster that moves them then refuses the script before it has done anything."""
+    other = await open_store(server.url)
+    with server.client() as client, client.monitor() as monitor:
+        for one, surface in ((store, "slack"), (other, "mail")):
+            await grow(one, A, 2, due=NOW)
+            await one.read(A)
+            await one.confirm(A)
+            await one.arm(A, NOW, head=Seq(2))
+            await one.due(NOW)
+            await one.behind(surface)
+            fence = await one.lease(duty_of(surface, A), owner="one", lives=60)
+            assert fence is not None
+            lease = (duty_of(surface, A), fence)
+            await one.advance(surface, A, position=Seq(1), anchor="171.1", lease=lease)
+            await one.advance(surface, A, position=Seq(2), anchor="171.2", lease=lease)
+            await grow(one, A)
+            await one.release(duty_of(surface, A), owner="one")
+            await one.put("mail", "k", b"v", expires_at=NOW)
+            await one.add("mail", "n", 1, expires_at=NOW)
+            await one.scan("mail")
+            await one.delete("mail", "k")
+            await one.purge(NOW)
+            await one.tell("topic", b"")
+        client.set("the end", "")
+        declared: set[str] = set()
+        touched = 0
+        while b"the end" not in (line := monitor.connection.read_response()):
+            words = [word.decode() for word in re.findall(rb'"((?:[^"\\]|\\.)*)"', line)]
+            if b" lua] " not in line:
+                declared = set(words[3 : 3 + int(words[2])]) if words[0].startswith("EVAL") else set()
+            elif words[0] not in ("TIME", "PUBLISH"):
+                keys = {*server.ask("COMMAND GETKEYS", *words)}
+                assert keys <= declared, words
+                touched += 1
+    assert touched > 100
+    await other.close()
 
 
 # --- Unable --------------------------------------------------------------------------------------
@@ -248,64 +400,9 @@ async def _readable(store: Store) -> bool:
 # --- Answers that are lost -----------------------------------------------------------------------
 
 
-class Lossy:
-    """Stands between; told to `lose`, it hands on the next script and cuts before the answer."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.lose = False
-        self.lost = 0
-        self._serving: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
-    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._serving.add(asyncio.create_task(self._stand_between(reader, writer)))
-
-    async def _stand_between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
-
-        losing = False
-
-        async def ask() -> None:
-            nonlocal losing
-            while data := await reader.read(1 << 16):
-                if self.lose and b"EVALSHA" in data:
-                    self.lose, losing = False, True
-                back.write(data)
-
-        async def answer() -> None:
-            while data := await there.read(1 << 16):
-                if losing:
-                    self.lost += 1
-                    break
-                writer.write(data)
-
-        tasks = [asyncio.create_task(ask()), asyncio.create_task(answer())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for end in (writer, back):
-                end.close()
-                with suppress(OSError):
-                    await end.wait_closed()
-
-
 async def test_what_was_carried_out_without_an_answer_is_known_again(server: RedisServer):
-    async with Lossy(server.port) as lossy:
-        store = await open_store(f"redis://127.0.0.1:{lossy.port}")
+    async with Between(server.port) as between:
+        store = await open_store(between.url)
         try:
             await grow(store, A, 2)
             await store.put("mail", "other", b"")  # from here on the server knows the scripts
@@ -315,123 +412,16 @@ async def test_what_was_carried_out_without_an_answer_is_known_again(server: Red
                 lambda: store.put("mail", "k", b"v", new=True),
                 lambda: store.lease("duty", owner="one", lives=60),
             ):
-                lossy.lose = True
+                between.lose = True
                 assert await act() is not False
-                assert not lossy.lose
+                assert not between.lose
             assert [e.seq for e in await store.read(A)] == [1, 2, 3, 4]
             assert not await store.put("mail", "k", b"v", new=True)
             with pytest.raises(Conflict):
                 await store.append(A, [entry(3), entry(4)], after=Seq(2), due=None)
-            assert lossy.lost == 3
+            assert between.lost == 3
         finally:
             await store.close()
-
-
-# --- Gone back in time ---------------------------------------------------------------------------
-
-
-async def test_a_store_that_was_emptied_is_another_one(server: RedisServer, store: Store):
-    other = await open_store(server.url)
-    try:
-        await grow(store, A, 3)
-        await other.read(A)
-        before = store.log_id
-        await flush(server)
-
-        with pytest.raises(WentBack):
-            await append(store, A, 4)
-        with pytest.raises(WentBack):
-            await other.read(A)
-
-        assert store.log_id == other.log_id != before
-        assert await other.read(A) == []
-        await grow(store, A)
-        assert len(await other.read(A)) == 1
-        fresh = await open_store(server.url)
-        assert fresh.log_id == store.log_id
-        await fresh.close()
-    finally:
-        await other.close()
-
-
-@pytest.mark.parametrize("notices", ["append", "read", "heads"])
-async def test_a_store_that_lost_its_last_entries_is_another_one(
-    server: RedisServer, store: Store, tmp_path: Path, notices: str
-):
-    await grow(store, A, 2)
-    await grow(store, B, 2)
-    server.kill()
-    shutil.copytree(server.folder, tmp_path / "copy")
-    await asyncio.to_thread(server.start)
-    other = await open_store(server.url)
-    try:
-        await grow(store, A, 3)  # this one knows of them by its own doing
-        await other.read(A)  # that one by reading
-        before = store.log_id
-        server.kill()
-        shutil.rmtree(server.folder)
-        shutil.copytree(tmp_path / "copy", server.folder)
-        await asyncio.to_thread(server.start)
-
-        asking = {"append": append(store, A, 6), "read": other.read(A), "heads": other.heads([A])}
-        with pytest.raises(WentBack):
-            await asking.pop(notices)
-        for unasked in asking.values():
-            unasked.close()
-        assert await eventually(lambda: _moved_on(store, other, before))
-        assert await store.heads([A, B]) == {A: 2, B: 2}
-    finally:
-        await other.close()
-
-
-async def _moved_on(one: Store, two: Store, before: str) -> bool:
-    for store in (one, two):
-        with suppress(WentBack):
-            await store.heads(MANY)
-    return one.log_id == two.log_id != before
-
-
-async def test_a_store_of_which_a_part_was_emptied_is_another_one(server: RedisServer, store: Store):
-    await grow(store, A)
-    before = store.log_id
-    home = layout.tag(layout.bucket_of(A, layout.BUCKETS))
-    server.ask("DEL", *server.ask("KEYS", f"{home}*"))
-
-    fresh = await open_store(server.url)
-    try:
-        assert fresh.log_id != before
-        with pytest.raises(WentBack):
-            await store.read(B)
-        assert store.log_id == fresh.log_id
-    finally:
-        await fresh.close()
-
-
-# --- Replicas ------------------------------------------------------------------------------------
-
-
-async def test_a_message_counts_when_the_replicas_have_it(server: RedisServer):
-    with RedisServer(*DURABLE, "--replicaof", "127.0.0.1", str(server.port)) as replica:
-        linked(replica)
-        store = await open_store(server.url, replicas=1, wait=4.0)
-        short = await open_store(server.url, replicas=1, wait=0.05)
-        try:
-            await asyncio.gather(*(append(store, cid, 1) for cid in MANY))
-            replica.pause()
-            with pytest.raises(StoreError, match="0 of 1 replicas confirmed"):
-                await append(short, A, 1)
-            with pytest.raises(Conflict):  # it is there all the same: who asks again finds it
-                await append(short, A, 1)
-            with pytest.raises(StoreError, match="0 of 1 replicas confirmed"):
-                await short.confirm(A)
-            replica.go_on()
-            await store.confirm(A)
-            await append(store, A, 2)
-            home = layout.tag(layout.bucket_of(A, layout.BUCKETS))
-            assert replica.ask("LLEN", f"{home}log:{A}") == 2
-        finally:
-            await store.close()
-            await short.close()
 
 
 # --- Several processes ---------------------------------------------------------------------------

@@ -4,19 +4,31 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count, islice
 
 import pytest
 
 from bridge.errors import Conflict, LeaseLost, StoreError, WentBack
 from bridge.events import ConversationId, Seq
 from bridge.store import Cursor, Growth, Record, Standing, Store, duty_of, open_store
+from bridge.store.redis import layout, link
 from tests.eventually import PATIENCE, eventually
-from tests.redises import Cluster, RedisServer, Watched, flush
+from tests.redises import Cluster, RedisServer, Watched, carry, flush
 from tests.stores import entry, grow
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 A = ConversationId("a")
 MANY = [ConversationId(f"c{n}") for n in range(60)]
+
+
+def bucket(cid: ConversationId) -> int:
+    return layout.bucket_of(cid, layout.BUCKETS)
+
+
+def beside(cid: ConversationId, number: int = 0) -> ConversationId:
+    """Another conversation of the same bucket."""
+    names = (ConversationId(f"{cid}{n}") for n in count())
+    return next(islice((name for name in names if bucket(name) == bucket(cid)), number, None))
 
 
 async def append(store: Store, cid: ConversationId, seq: int) -> None:
@@ -88,6 +100,31 @@ async def test_a_replica_that_had_less_makes_it_another_store(watched: Watched):
         assert await store.heads([A]) == {A: 1}
     finally:
         await store.close()
+
+
+async def test_a_replica_that_is_not_safe_is_not_trusted_when_it_takes_over():
+    with Watched("--appendonly", "no", "--maxmemory-policy", "allkeys-lru") as watched:
+        store = await open_store(watched.url)
+        try:
+            await append(store, A, 1)
+            await eventually(lambda: watched.replica.ask("DBSIZE") == watched.primary.ask("DBSIZE"))
+            watched.primary.kill()
+
+            async def refused() -> bool:
+                try:
+                    await append(store, A, 2)
+                except StoreError as error:
+                    return "not safe for a log" in str(error)
+                raise AssertionError("it was trusted")
+
+            assert await eventually(refused, within=2 * PATIENCE)
+            with pytest.raises(StoreError, match=r"appendonly yes.*maxmemory-policy noeviction"):
+                await append(store, A, 2)
+            watched.replica.ask("CONFIG", "SET", "appendonly", "yes", "maxmemory-policy", "noeviction")
+            await append(store, A, 2)
+            assert await store.heads([A]) == {A: 2}
+        finally:
+            await store.close()
 
 
 # --- A Cluster -----------------------------------------------------------------------------------
@@ -197,20 +234,40 @@ async def test_the_others_are_told_in_a_cluster(stores: tuple[Store, Store]):
         assert {await anext(listener) for _ in MANY} == {(cid, cid.encode()) for cid in MANY}
 
 
+async def test_one_conversation_is_told_of_in_its_order_and_all_are_spread(
+    cluster: Cluster, stores: tuple[Store, Store]
+):
+    one, two = stores
+    before = [published(node) for node in cluster.nodes]
+    listener = two.told()
+    told = [(cid, f"{n}".encode()) for n in range(20) for cid in MANY]
+    await asyncio.gather(*(one.tell(f"pulse/{cid}", message) for cid, message in told))
+
+    heard: dict[str, list[int]] = {}
+    async with asyncio.timeout(PATIENCE):
+        for _ in told:
+            topic, message = await anext(listener)
+            heard.setdefault(topic, []).append(int(message))
+    assert heard == {f"pulse/{cid}": list(range(20)) for cid in MANY}
+    assert all(published(node) > calls for node, calls in zip(cluster.nodes, before, strict=True))
+
+
+def published(node: RedisServer) -> int:
+    stats = node.ask("INFO", "commandstats")
+    return int(stats.get("cmdstat_spublish", {"calls": 0})["calls"])
+
+
 async def test_a_bucket_that_moves_to_another_server_is_followed(
     cluster: Cluster, stores: tuple[Store, Store]
 ):
     one, two = stores
     await grow(one, A, 2)
-    key = next(key for node in cluster.nodes for key in node.ask("KEYS", "*log:a"))
-    slot = cluster.nodes[0].ask("CLUSTER", "KEYSLOT", key)
-    source = next(node for node in cluster.nodes if node.ask("KEYS", "*log:a"))
-    target = next(node for node in cluster.nodes if node is not source)
+    slot, source, target = cluster.home(A)
     cluster.move(slot, source, target)
 
     await grow(one, A, 2)
     assert len(await two.read(A)) == 4
-    assert target.ask("LLEN", key) == 4
+    assert cluster.home(A)[:2] == (slot, target)
 
     async def heard() -> bool:
         listener = two.changes()
@@ -224,6 +281,87 @@ async def test_a_bucket_that_moves_to_another_server_is_followed(
     cluster.move(slot, target, source)
 
 
+@pytest.mark.parametrize("first", ["behind:slack", "logs", "log:a", "meta", "due"])
+async def test_nothing_is_half_done_while_a_bucket_is_in_two_places(
+    cluster: Cluster, stores: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch, first: str
+):
+    one, two = stores
+    await grow(one, A, 2, due=NOW)
+    assert await one.behind("slack") == [A]
+    slot, source, target = cluster.home(A)
+    keys = cluster.begin_move(slot, source, target)
+    carry([key for key in keys if key.decode().endswith(f":{first}")], source, target)
+
+    with monkeypatch.context() as hurried:
+        hurried.setattr(link, "PATIENCE", 0.2)
+        for change in (
+            append(one, A, 3),
+            append(one, beside(A), 1),
+            one.advance("slack", A, position=Seq(2), anchor="171.1"),
+        ):
+            with pytest.raises(StoreError, match="on its way to another server"):
+                await change
+    others = [cid for cid in MANY if bucket(cid) != bucket(A)]
+    waiting = asyncio.create_task(append(one, A, 3))
+    async with asyncio.timeout(link.PATIENCE / 2):  # nobody else waits for it
+        await asyncio.gather(*(grow(one, cid) for cid in others))
+    assert not waiting.done()
+    cluster.end_move(slot, source, target)
+
+    await waiting
+    assert await two.heads([A, beside(A)]) == {A: 3}
+    assert await two.behind("slack", limit=1) == [A]
+    assert await two.cursor("slack", A) == Cursor()
+    assert await two.due(NOW) == []
+    cluster.move(slot, target, source)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_a_bucket_moves_while_everybody_writes(
+    cluster: Cluster, stores: tuple[Store, Store], replicas: int
+):
+    """Whether it is acknowledged, or never, since no replica is there."""
+    store, reader = await open_store(cluster.url, replicas=replicas, wait=0.01), stores[1]
+    cids = [A, *(beside(A, n) for n in range(12))]
+    heads = dict.fromkeys(cids, 0)
+
+    async def write(cid: ConversationId) -> None:
+        while True:
+            try:
+                await append(store, cid, heads[cid] + 1)
+            except Conflict:  # what got no answer had been carried out
+                pass
+            except StoreError:
+                continue
+            heads[cid] += 1
+
+    await store.behind("slack")
+    writers = [asyncio.create_task(write(cid)) for cid in cids[:10]]
+    await eventually(lambda: min(heads[cid] for cid in cids[:10]) > 3)
+    slot, source, target = await asyncio.to_thread(cluster.home, A)
+    keys = await asyncio.to_thread(cluster.begin_move, slot, source, target)
+    writers += [asyncio.create_task(write(cid)) for cid in cids[10:]]
+    for key in keys:
+        await asyncio.to_thread(carry, [key], source, target)
+    await asyncio.to_thread(cluster.end_move, slot, source, target)
+    before = dict(heads)
+    await eventually(lambda: all(heads[cid] > before[cid] + 3 for cid in cids))
+    for writer in writers:
+        writer.cancel()
+    ends = await asyncio.gather(*writers, return_exceptions=True)
+    await store.close()
+
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+    there = await reader.heads(cids)
+    assert all(0 <= there[cid] - heads[cid] <= 1 for cid in cids)
+    assert set(await reader.behind("slack")) == set(cids)
+    meta = layout.key(bucket(A), "meta")
+    assert int(target.ask("HGET", meta, "count")) == sum(there.values())
+    for cid in cids:
+        assert [e.seq for e in await reader.read(cid)] == list(range(1, there[cid] + 1))
+    cluster.move(slot, target, source)
+
+
 async def test_in_a_cluster_without_replicas_none_confirm(cluster: Cluster, stores: tuple[Store, Store]):
     store = await open_store(cluster.url, replicas=1, wait=0.1)
     try:
@@ -233,6 +371,17 @@ async def test_in_a_cluster_without_replicas_none_confirm(cluster: Cluster, stor
             await append(store, A, 1)
     finally:
         await store.close()
+
+
+async def test_a_server_of_a_cluster_that_is_not_safe_is_told():
+    with Cluster() as cluster:
+        cluster.nodes[2].ask("CONFIG", "SET", "appendonly", "no")
+        cluster.nodes[1].ask("CONFIG", "SET", "appendfsync", "no")
+        with pytest.raises(StoreError, match="not safe for a log") as refused:
+            await open_store(cluster.url)
+    for number, mend in ((1, "appendfsync everysec"), (2, "appendonly yes")):
+        assert f"127.0.0.1:{cluster.nodes[number].port}: " in str(refused.value)
+        assert mend in str(refused.value)
 
 
 async def test_a_server_of_a_cluster_that_comes_back_is_used_again(

@@ -298,11 +298,11 @@ TAMPERING: dict[str, tuple[Callable[[RedisServer], None], str]] = {
         "conversation 00002/ünï: 3 entries, and 2 in the copy",
     ),
     "a conversation is missing": (
-        lambda r: each(r, "*logs", lambda key: r.ask("SREM", key, "00002/ünï")),
+        lambda r: each(r, "*logs", lambda key: r.ask("ZREM", key, "00002/ünï")),
         "conversation 00002/ünï is in one of them only",
     ),
     "a conversation is too many": (
-        lambda r: each(r, "*{b[0-9]}:logs", lambda key: r.ask("SADD", key, "0 more")),
+        lambda r: each(r, "*{b[0-9]}:logs", lambda key: r.ask("ZADD", key, 0, "0 more")),
         "conversation 0 more is in one of them only",
     ),
     "a cursor is another": (
@@ -405,7 +405,7 @@ async def test_a_server_does_not_start_on_what_is_half_filled(url: Url, tmp_path
             await asyncio.to_thread(server.start)
         assert "Traceback" not in server.log
     finally:
-        server.close()
+        server.kill()
 
 
 @pytest.mark.parametrize(
@@ -486,8 +486,8 @@ async def test_the_moved_store_serves_and_tells_nobody_twice(url: Url, tmp_path:
             assert len(smtp.received) == mails
             assert len(slack.thread(slack.channel, root.ts)) > posts
         finally:
-            old.close()
-            new.close()
+            old.kill()
+            new.kill()
 
 
 def _shown(slack: Slack, root: str, words: str) -> int:

@@ -4,26 +4,27 @@ The client itself tries nothing again: what was sent once and may have been carr
 the link, which says so to the script.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
     ClusterError,
     ConnectionError,  # noqa: A004 - the client's own
-    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
     RedisError,
-    ResponseError,
     TimeoutError,  # noqa: A004
     TryAgainError,
 )
@@ -34,43 +35,62 @@ from bridge.store.address import Address
 TIMEOUT = 5.0  # seconds for one answer
 CONNECT = 2.0
 AT_ONCE = 64  # commands under way in this process
+MOVING = "a slot of the Cluster is on its way to another server; it will answer when it is there"
+GRANT = "+@all -@dangerous +info +config|get ~joinline:* &joinline:*"
 ERRORS = (RedisError, RedisClusterException, OSError)
 
 Client = Redis | RedisCluster
+Inspect = Callable[[Connection], Awaitable[None]]
+
+
+class Unfit(ConnectionError):
+    """A server to which no log can be trusted; says why, and what to set."""
+
 
 _PASSING = (
-    ConnectionError, TimeoutError, ReadOnlyError, TryAgainError, ClusterError, MovedError,
+    ConnectionError, TimeoutError, ReadOnlyError, TryAgainError, ClusterError, AskError,
     RedisClusterException, OSError,
 )  # fmt: skip
-_FOR_GOOD = (AuthenticationError, AuthorizationError)
+_FOR_GOOD = (AuthenticationError, AuthorizationError, Unfit)
 _MENDS: tuple[tuple[tuple[type[Exception], ...] | str, str], ...] = (
-    (_FOR_GOOD, "look at user and password in `store`"),
-    ((NoPermissionError,), "let that user run scripts and commands on joinline:* keys and channels"),
+    ((AuthenticationError, AuthorizationError), "look at user and password in `store`"),
+    ((NoPermissionError,), f"give that user what Joinline needs: ACL SETUSER NAME {GRANT}"),
     ((OutOfMemoryError,), "give Redis more memory (maxmemory); nothing is evicted from a log"),
     ((BusyLoadingError,), "Redis is reading its data; it will answer when it is done"),
     ((ReadOnlyError,), "this is a replica: name the primary, or its Sentinels"),
-    ("MISCONF", "Redis cannot write to its disk: free some space, and look at its log"),
-    ("NOREPLICAS", "Redis asks for more replicas (min-replicas-to-write) than it has"),
-    ("OOM", "give Redis more memory (maxmemory); nothing is evicted from a log"),
+    ((AskError, TryAgainError), MOVING),
+    ("TTL exhausted", MOVING),
+    ("MISCONF ", "Redis cannot write to its disk: free some space, and look at its log"),
+    ("NOREPLICAS ", "Redis asks for more replicas (min-replicas-to-write) than it has"),
+    ("OOM command not allowed", "give Redis more memory (maxmemory); nothing is evicted from a log"),
+    ("[SSL: CERTIFICATE_VERIFY_FAILED]", "name the file of its own authority in SSL_CERT_FILE"),
     ((ConnectionError, TimeoutError, OSError), "is it running, and may this machine reach it?"),
 )
 
 
-def connect(address: Address) -> tuple[Client, Sentinel | None]:
-    """A client that connects when it is first used, and the Sentinels that it asks, to be closed after it."""
+def connect(address: Address, inspect: Inspect) -> tuple[Client, Sentinel | None]:
+    """A client that connects when it is first used, and the Sentinels that it asks, to be closed after it.
+
+    Each new connection is given to `inspect` before it is used; what that raises, whoever asks is told.
+    """
     common: dict[str, Any] = {
         "socket_timeout": TIMEOUT, "socket_connect_timeout": CONNECT, "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0), "max_connections": 2 * AT_ONCE,
     }  # fmt: skip
+    inspected: dict[str, Any] = {"redis_connect_func": inspect}
     login: dict[str, Any] = {"username": address.user or None, "password": address.password or None}
     match address.kind:
         case "single":
             host, port = address.hosts[0]
-            client = Redis(host=host, port=port, db=address.db, ssl=address.tls, **login, **common)
-            return client, None
+            here: dict[str, Any] = {"host": host, "port": port, "db": address.db, "ssl": address.tls}
+            return Redis(**here, **login, **common, **inspected), None
         case "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
-            return RedisCluster(startup_nodes=nodes, ssl=address.tls, **login, **common), None
+            cluster = RedisCluster(startup_nodes=nodes, ssl=address.tls, **login, **common)
+            cluster.connection_kwargs |= inspected  # for nodes that it will find
+            for node in cluster.nodes_manager.startup_nodes.values():
+                node.connection_kwargs |= inspected
+            return cluster, None
         case "sentinel":
             own = {name: common[name] for name in ("socket_connect_timeout", "retry")}
             asked = Sentinel(  # type: ignore[no-untyped-call]
@@ -78,7 +98,14 @@ def connect(address: Address) -> tuple[Client, Sentinel | None]:
                 sentinel_kwargs={**own, "socket_timeout": CONNECT, "ssl": address.tls},
                 **common,
             )
-            return asked.master_for(address.name, db=address.db, ssl=address.tls, **login), asked
+            there = asked.master_for(address.name, db=address.db, ssl=address.tls, **login, **inspected)
+            return there, asked
+
+
+def moves(error: Exception) -> bool:
+    """Whether what was asked for is on its way to another server of a Cluster: nothing was done."""
+    exhausted = type(error) is ClusterError  # the client has followed it back and forth
+    return exhausted or isinstance(error, (AskError, TryAgainError))
 
 
 def passes(error: Exception) -> bool:
@@ -89,11 +116,9 @@ def passes(error: Exception) -> bool:
 def store_error(where: str, error: Exception) -> StoreError:
     """What happened, where, and what helps."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Unfit):
+        return StoreError(f"{where}: not safe for a log: {text}")
     for sign, mend in _MENDS:
-        if isinstance(error, sign) if isinstance(sign, tuple) else _answered(error, sign):
+        if isinstance(error, sign) if isinstance(sign, tuple) else sign in text:
             return StoreError(f"{where}: {text}: {mend}")
     return StoreError(f"{where}: {text}")
-
-
-def _answered(error: Exception, code: str) -> bool:
-    return isinstance(error, ResponseError) and str(error).startswith(code)

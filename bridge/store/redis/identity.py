@@ -1,11 +1,12 @@
 """Which incarnation of the store this is, and how one that forgot something gets a new name.
 
 The log id stands in the store's own `meta` and in each bucket. Each bucket counts its appends, and each
-process remembers the highest count that it has seen of each. A bucket without the log id was emptied; one
-whose count is lower than a process remembers lost appends, as in a failover. Either way the whole store
-gets a new log id, and with it every client starts anew. What nobody who is alive has seen is not missed:
-a store that went back while no process was running is found out only by a client whose position is higher
-than its log.
+process remembers the highest count that it has seen of each, and of each conversation the last entry. A
+bucket without the log id was emptied; one whose count is lower than a process remembers lost appends, as
+in a failover; and so did a log that has another entry, or none, where a process has seen one. Each time
+the whole store gets a new log id, and with it every client starts anew. What nobody who is alive has seen
+is not missed: a store that went back while no process was running is found out only by a client that
+remembers an entry which its log does not have.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from bridge.errors import StoreError, WentBack
 from bridge.store.redis import layout
 from bridge.store.redis.link import Link
 from bridge.store.redis.scripts import IDENTITY, TOLD
+from bridge.store.redis.seen import Seen
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +26,17 @@ BACK = ("OTHERLOG", "WENTBACK")  # how scripts say that a bucket is not what thi
 
 
 class Identity:
-    """`log_id`, and for each bucket the highest count of appends that was `seen`."""
+    """What was `seen` of the present incarnation; each has its own."""
 
     def __init__(self, link: Link) -> None:
-        self.log_id = ""
         self.buckets = layout.BUCKETS
-        self.seen: list[int] = []
+        self.seen = Seen("", 0)
         self._link = link
         self._asking = asyncio.Lock()
+
+    @property
+    def log_id(self) -> str:
+        return self.seen.log_id
 
     async def find(self) -> None:
         """Learn the log id; make one where there is none, or where a bucket lost it."""
@@ -56,6 +61,9 @@ class Identity:
                 if not told or self.log_id == found:
                     await self._tell_buckets()
                 log.warning("the store is not what it was (%s): its log id is %s now", what, self.log_id)
+        return self.lost()
+
+    def lost(self) -> WentBack:
         return WentBack(
             f"{self._link.where}: the store was emptied, replaced or went back to an earlier state: "
             "what it still has is served under a new log id"
@@ -72,19 +80,18 @@ class Identity:
                 f"{self._link.where}: its data has version {version!r}, this program knows up to "
                 f"{layout.VERSION}: use the newer program"
             )
-        before, self.log_id = self.log_id, (name or b"").decode()
-        self.buckets = int(buckets or 0)
-        if before != self.log_id:
-            self.seen = [0] * self.buckets
+        self.buckets, log_id = int(buckets or 0), (name or b"").decode()
+        if log_id != self.log_id:
+            self.seen = Seen(log_id, self.buckets)
         return told == b"1"
 
     async def _logs(self) -> list[str]:
-        keys = [f"{layout.tag(bucket)}meta" for bucket in range(self.buckets)]
+        keys = [layout.key(bucket, "meta") for bucket in range(self.buckets)]
         return [
             (x or b"").decode() for x in await self._link.commands([("HGET", key, "log") for key in keys])
         ]
 
     async def _tell_buckets(self) -> None:
-        keys = [f"{layout.tag(bucket)}meta" for bucket in range(self.buckets)]
+        keys = [layout.key(bucket, "meta") for bucket in range(self.buckets)]
         await self._link.commands([("HSET", key, "log", self.log_id) for key in keys])
         await self._link.command("EVAL", TOLD.text, 1, layout.META, self.log_id)

@@ -4,14 +4,14 @@ Every conversation has a bucket, by a checksum of its id, and every space of rec
 bucket is in one slot, so that one script reaches all of it. Their number is settled when a store is made.
 """
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 import os
 import struct
-from typing import Any
 from zlib import crc32
 
-from bridge.events import Seq
+from bridge.events import ConversationId, Seq
 from bridge.store import Cursor, Record, Standing
 from bridge.store.codec import microseconds, moment
 from bridge.store.records import beyond
@@ -20,23 +20,39 @@ META = "joinline:meta"
 BUCKETS = 32
 VERSION = 1
 ARRIVAL = 16  # digits before an entry: when it came, among all
+MARK = 8  # letters behind them, by which the append is known again
 
 _NEVER = (1 << 63) - 1
 _HEADER = struct.Struct(">8sq")  # which call stored it, when it expires
 
 
-def tag(bucket: int) -> str:
-    return f"joinline:{{b{bucket}}}:"
+def key(bucket: int, name: str) -> str:
+    """The key `name` of a bucket; what they all are is in bucket.lua."""
+    return f"joinline:{{b{bucket}}}:{name}"
+
+
+def keys(bucket: int, names: Iterable[str], cids: Iterable[ConversationId]) -> tuple[str, ...]:
+    """The keys `names`, then the logs of `cids`."""
+    tag = key(bucket, "")
+    return (*[tag + name for name in names], *[f"{tag}log:{cid}" for cid in cids])
 
 
 def bucket_of(text: str, buckets: int) -> int:
     return crc32(text.encode()) % buckets
 
 
-def duty_home(duty: str) -> str:
-    """The text that settles the bucket of a duty: the conversation's id, where it is for one."""
-    name, slash, cid = duty.partition("/")
+def home(name: str) -> str:
+    """The text that settles the bucket of a duty or a topic: the conversation's id, where it is of one."""
+    name, slash, cid = name.partition("/")
     return cid if slash else name
+
+
+def space_keys(space: str) -> tuple[str, ...]:
+    return (f"values:{space}", f"keys:{space}", f"expiry:{space}", "spaces")
+
+
+def mark() -> bytes:
+    return b64encode(os.urandom(6))
 
 
 def micros(when: datetime | None) -> str:
@@ -63,13 +79,12 @@ def cursor(stored: bytes) -> Cursor:
     return Cursor(position=Seq(int(position)), anchor=anchor if colon else None)
 
 
-def standing(stored: list[Any]) -> Standing:
-    """What the script says of one conversation: head, due moment or "", then surfaces and cursors in turn."""
-    head, due, *cursors = stored
-    found = {n.decode(): cursor(c) for n, c in zip(cursors[::2], cursors[1::2], strict=True)}
+def standing(surfaces: Iterable[str], head: int, due: float | None, *cursors: bytes | None) -> Standing:
+    """What is kept of one conversation, with the cursor of each of `surfaces`."""
+    found = {name: cursor(at) for name, at in zip(surfaces, cursors, strict=True) if at is not None}
     return Standing(
-        head=head,
-        due=moment(int(due)) if due else None,
+        head=Seq(head),
+        due=None if due is None else moment(int(due)),
         cursors={name: at for name, at in found.items() if at != Cursor()},
     )
 

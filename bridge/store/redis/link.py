@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 import time
 from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
     ConnectionError,  # noqa: A004 - the client's own
     NoScriptError,
@@ -17,10 +16,11 @@ from redis.exceptions import (
 
 from bridge.errors import StoreError
 from bridge.store.address import Address
-from bridge.store.redis.clients import AT_ONCE, ERRORS, TIMEOUT, connect, passes, store_error
+from bridge.store.redis.clients import AT_ONCE, ERRORS, TIMEOUT, connect, moves, passes, store_error
+from bridge.store.redis.guard import inspect
 from bridge.store.redis.scripts import Script
 
-TRIES = 5
+TRIES = 5  # but for as long as PATIENCE where a Cluster moves what is asked for
 PATIENCE = 6.0  # seconds after which nothing is tried again
 
 Arg = str | bytes | int
@@ -32,16 +32,16 @@ class Call(Struct, frozen=True, kw_only=True):
     """A script on one bucket. Before `args` go the `log` id and whether this is sent again."""
 
     script: Script
-    key: str
+    keys: tuple[str, ...]
     log: str
     args: tuple[Arg, ...]
 
     def command(self, *, again: bool, whole: bool) -> Command:
         verb, body = ("EVAL", self.script.text) if whole else ("EVALSHA", self.script.sha)
-        return (verb, body, 1, self.key, self.log, int(again), *self.args)
+        return (verb, body, len(self.keys), *self.keys, self.log, int(again), *self.args)
 
 
-class Answers(Struct, frozen=True, kw_only=True):
+class Ran(Struct, frozen=True, kw_only=True):
     """What each call answered, or the error that it got; how many replicas confirmed all of them."""
 
     each: list[Any]
@@ -51,9 +51,9 @@ class Answers(Struct, frozen=True, kw_only=True):
 class Link:
     def __init__(self, address: Address) -> None:
         self.where = str(address)
-        self.client, self._sentinels = connect(address)
+        self.client, self._sentinels = connect(address, partial(inspect, clustered=address.kind == "cluster"))
+        self.spread = isinstance(self.client, RedisCluster)
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._retry = Retry(ExponentialBackoff(base=0.05, cap=1.0), TRIES - 1, cast("Any", ERRORS))
         self._closed = False
 
     async def commands(self, commands: Sequence[Command]) -> list[Any]:
@@ -67,11 +67,11 @@ class Link:
     async def command(self, *command: Arg) -> Any:  # noqa: ANN401 - whatever that command answers
         return (await self.commands([command]))[0]
 
-    async def run(self, calls: Sequence[Call], *, replicas: int = 0, wait: float = 1.0) -> Answers:
+    async def run(self, calls: Sequence[Call], *, replicas: int = 0, wait: float = 1.0) -> Ran:
         """Run scripts; with `replicas`, then wait until so many have got what was written."""
         again = False
 
-        async def once() -> Answers:
+        async def once() -> Ran:
             nonlocal again
             repeated, again = again, True
             answers = await self._run(calls, again=repeated, whole=False, replicas=replicas, wait=wait)
@@ -104,39 +104,40 @@ class Link:
     async def _try(self, once: Callable[[], Awaitable[T]]) -> T:
         if self._closed:
             raise StoreError(f"{self.where}: the store is closed")
-        until = time.monotonic() + PATIENCE
-
-        async def failed(_error: Exception) -> None:
+        until, failures = time.monotonic() + PATIENCE, 0
+        while True:
+            try:
+                return await once()
+            except ERRORS as error:
+                failures += 1
+                tired = (failures >= TRIES and not moves(error)) or time.monotonic() > until
+                if tired or not passes(error):
+                    raise store_error(self.where, error) from error
             if isinstance(self.client, Redis):  # what was open leads perhaps to what is no primary any more
                 await self.client.connection_pool.disconnect(inuse_connections=False)
-
-        try:
-            return await self._retry.call_with_retry(
-                once, failed, is_retryable=lambda error: passes(error) and time.monotonic() < until
-            )
-        except ERRORS as error:
-            raise store_error(self.where, error) from error
+            await asyncio.sleep(min(1.0, 0.05 * 2**failures))
 
     async def _run(
         self, calls: Sequence[Call], *, again: bool, whole: bool, replicas: int, wait: float
-    ) -> Answers:
+    ) -> Ran:
         commands = [call.command(again=again, whole=whole) for call in calls]
         if not replicas:
-            return Answers(each=await self._send(commands, careful=False), confirmed=0)
+            return Ran(each=await self._send(commands, careful=False), confirmed=0)
         confirm: Command = ("WAIT", replicas, int(wait * 1000))
         if isinstance(self.client, Redis):
             *each, confirmed = await self._send([*commands, confirm], careful=False)
             counts = [confirmed]
         else:
             pairs = [
-                self._pair(self.client, call.key, c, confirm) for call, c in zip(calls, commands, strict=True)
+                self._pair(self.client, call.keys[0], c, confirm)
+                for call, c in zip(calls, commands, strict=True)
             ]
             answers = await asyncio.gather(*pairs)
             each, counts = [answer for answer, _ in answers], [count for _, count in answers]
         for count in counts:
             if isinstance(count, Exception):
                 raise count
-        return Answers(each=each, confirmed=min(counts))
+        return Ran(each=each, confirmed=min(counts))
 
     async def _send(self, commands: Sequence[Command], *, careful: bool) -> list[Any]:
         """Answers in order; where not `careful`, an error is an answer."""

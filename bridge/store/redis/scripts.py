@@ -1,4 +1,4 @@
-"""The scripts that run inside Redis: each one is atomic, and works on the keys of one bucket."""
+"""The scripts that run inside Redis: each one is atomic, and works on declared keys of one bucket."""
 
 from hashlib import sha1
 from importlib.resources import files
@@ -30,18 +30,16 @@ ADVANCE = _script("advance")
 APPEND = _script("append", counts=True)
 ARM = _script("arm")
 BEHIND = _script("behind")
+CONFIRM = _script("confirm")
 DELETE = _script("delete")
 DUE = _script("due")
 HEADS = _script("heads", counts=True)
 LEASE = _script("lease")
-LOGS = _script("logs")
 PURGE = _script("purge")
 PUT = _script("put")
 READ = _script("read", counts=True)
 RELEASE = _script("release")
 SCAN = _script("scan")
-SPACES = _script("spaces")
-STANDINGS = _script("standings")
 
 IDENTITY = _script("identity", before="")
 TOLD = _script("told", before="")

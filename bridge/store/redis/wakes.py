@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 - the client's own
 
 from bridge.errors import StoreError
 from bridge.store.redis import layout
-from bridge.store.redis.clients import ERRORS, TIMEOUT
+from bridge.store.redis.clients import ERRORS, TIMEOUT, store_error
 from bridge.store.redis.link import Command, Link
 
 SILENCE = 10.0  # seconds until a silent connection is asked whether it lives
@@ -34,21 +34,20 @@ class Wakes:
 
     def __init__(self, link: Link, *, sender: str, db: int, buckets: int, hear: Hear) -> None:
         self._link = link
-        self._sharded = not isinstance(link.client, Redis)
-        self._sender = sender
+        self.sender = sender
         self._db = db  # Pub/Sub knows no databases
         self._buckets = buckets
         self._hear = hear
         self._pubsub: PubSub | None = None
         self._listening: asyncio.Task[None] | None = None
-        self.verb = "SPUBLISH" if self._sharded else "PUBLISH"
+        self.verb = "SPUBLISH" if self._link.spread else "PUBLISH"
 
     def channel(self, bucket: int) -> str:
-        return f"{layout.tag(bucket)}wakes" if self._sharded else f"joinline:wakes@{self._db}"
+        return layout.key(bucket, "wakes") if self._link.spread else f"joinline:wakes@{self._db}"
 
-    def call_out(self, bucket: int, kind: str, said: list[Any]) -> Command:
+    def call_out(self, channel: str, kind: str, said: list[Any]) -> Command:
         """The command that tells the others."""
-        return (self.verb, self.channel(bucket), msgpack.encode((self._sender, kind, said)))
+        return (self.verb, channel, msgpack.encode((self.sender, kind, said)))
 
     async def listeners(self) -> int:
         """How many processes listen, this one among them."""
@@ -61,7 +60,10 @@ class Wakes:
 
     async def start(self) -> None:
         """Listen from now on, until `close`."""
-        sources = await self._subscribe()
+        try:
+            sources = await self._subscribe()
+        except ERRORS as error:
+            raise store_error(self._link.where, error) from error
         self._listening = asyncio.create_task(self._listen(sources))
 
     async def close(self) -> None:
@@ -72,7 +74,7 @@ class Wakes:
     async def _subscribe(self) -> list[PubSub]:
         """A connection to each server that has channels, every subscription confirmed."""
         pubsub = self._pubsub = self._link.client.pubsub()
-        if not self._sharded:
+        if not self._link.spread:
             await pubsub.subscribe(self.channel(0))
             sources = [pubsub]
         else:
@@ -88,7 +90,7 @@ class Wakes:
 
     async def _leave(self) -> None:
         if self._pubsub is not None:
-            with suppress(*ERRORS):
+            with suppress(Exception):  # it is not needed any more, in whatever state it is
                 await self._pubsub.aclose()  # type: ignore[no-untyped-call]
             self._pubsub = None
 
@@ -96,18 +98,23 @@ class Wakes:
         while True:
             following = [asyncio.create_task(self._follow(source)) for source in sources]
             try:
-                lost, _ = await asyncio.wait(following, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(following, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 await _end(following)
-            log.warning("lost the connection for wake-ups: %s", "; ".join(str(t.exception()) for t in lost))
+            reasons = [str(task.exception()) for task in following if not task.cancelled()]
+            log.warning("lost the connection for wake-ups: %s", "; ".join(reasons))
             sources = await self._come_back()
 
     async def _come_back(self) -> list[PubSub]:
         while True:
             await self._leave()
             await asyncio.sleep(AGAIN)
-            with suppress(StoreError, TimeoutError, *ERRORS):
+            try:
                 return await self._subscribe()
+            except (StoreError, TimeoutError, *ERRORS) as trouble:
+                log.debug("no wake-ups yet: %s", trouble)
+            except Exception:  # whatever the client stumbled over: it begins anew
+                log.exception("no wake-ups yet")
 
     async def _follow(self, source: PubSub) -> None:
         asked = False
@@ -133,7 +140,7 @@ class Wakes:
             sender, kind, said = _decoder.decode(data)
         except MsgspecError:  # of another program, or of a later version
             return
-        if sender != self._sender:
+        if sender != self.sender:
             self._hear(kind, said)
 
 
@@ -143,3 +150,4 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=1.0)
+    await asyncio.gather(*tasks, return_exceptions=True)  # whatever they ended with is known

@@ -1,7 +1,19 @@
--- ARGV: how to publish, where, the sender; then for each append: cid, after, due or "", how many, entries.
--- Answers the count, and for each append the head it met: it was carried out where that is its `after`.
-local heads, grown, surfaces = {}, {}, nil
-local at = 7
+-- KEYS: meta, logs, due, surfaces, behind:, cursor: of each surface that the sender knows, log: of each conversation.
+-- ARGV: how to publish, where, the sender, the surfaces it knows (MessagePack); then for each append: cid, after, due
+-- or "", how many, entries. Answers the count, and beside it for each append the head it met, carried out where that
+-- is its `after`; or the names of all surfaces, where the sender did not know them: then nothing is done.
+local verb, channel, sender, listed = unpack(cmsgpack.unpack(ARGV[5]))
+local known, surfaces = {}, redis.call('SMEMBERS', tag .. 'surfaces')
+for _, surface in ipairs(listed) do
+  known[surface] = true
+end
+for _, surface in ipairs(surfaces) do
+  if not known[surface] then
+    return {count, surfaces}
+  end
+end
+local heads, grown = {}, {}
+local at = 6
 while at < #ARGV do
   local cid, after, due, many = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
   local log = tag .. 'log:' .. cid
@@ -18,20 +30,21 @@ while at < #ARGV do
     heads[#heads + 1] = head
   else
     for i = 1, many do
-      redis.call('RPUSH', log, number() .. ARGV[at + 3 + i])
-    end
-    if after == 0 then
-      redis.call('SADD', tag .. 'logs', cid)
+      local came = number()
+      redis.call('RPUSH', log, came .. ARGV[at + 3 + i])
+      if after + i == 1 then
+        redis.call('ZADD', tag .. 'logs', came, cid)
+      end
     end
     if due == '' then
       redis.call('ZREM', tag .. 'due', cid)
     else
       redis.call('ZADD', tag .. 'due', due, cid)
     end
-    surfaces = surfaces or redis.call('SMEMBERS', tag .. 'surfaces')
     for _, surface in ipairs(surfaces) do
       if not redis.call('ZSCORE', tag .. 'behind:' .. surface, cid) then -- who waits keeps its place
-        await(surface, cid, position(surface, cid))
+        local cursor = redis.call('HGET', tag .. 'cursor:' .. surface, cid) or '0'
+        await(surface, cid, tonumber(string.match(cursor, '^%d+')))
       end
     end
     count = count + 1
@@ -43,6 +56,8 @@ while at < #ARGV do
 end
 if #grown > 0 then
   redis.call('HSET', KEYS[1], 'count', count, 'last', string.format('%.0f', last))
-  redis.call(ARGV[4], ARGV[5], cmsgpack.pack({ARGV[6], 'grew', grown}))
+  redis.call(verb, channel, cmsgpack.pack({sender, 'grew', grown}))
+elseif again then
+  touch()
 end
 return {count, heads}

@@ -1,10 +1,10 @@
--- ARGV: cid, due or "", head.
-local head = redis.call('LLEN', tag .. 'log:' .. ARGV[4])
-if head > 0 and head <= tonumber(ARGV[6]) then
-  if ARGV[5] == '' then
-    redis.call('ZREM', tag .. 'due', ARGV[4])
+-- KEYS: meta, due, log: of the conversation. ARGV: cid, due or "", head.
+local head = redis.call('LLEN', KEYS[3])
+if head > 0 and head <= tonumber(ARGV[7]) then
+  if ARGV[6] == '' then
+    redis.call('ZREM', KEYS[2], ARGV[5])
   else
-    redis.call('ZADD', tag .. 'due', ARGV[5], ARGV[4])
+    redis.call('ZADD', KEYS[2], ARGV[6], ARGV[5])
   end
 end
 return count

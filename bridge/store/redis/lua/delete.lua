@@ -1,5 +1,6 @@
--- ARGV: space, key.
-redis.call('HDEL', tag .. 'values:' .. ARGV[4], ARGV[5])
-redis.call('ZREM', tag .. 'keys:' .. ARGV[4], ARGV[5])
-redis.call('ZREM', tag .. 'expiry:' .. ARGV[4], ARGV[5])
+-- KEYS: meta, values:, keys:, expiry: of the space. ARGV: key.
+redis.call('HDEL', KEYS[2], ARGV[5])
+redis.call('ZREM', KEYS[3], ARGV[5])
+redis.call('ZREM', KEYS[4], ARGV[5])
+touch()
 return count

@@ -1,2 +1,2 @@
--- ARGV: now, limit. Answers conversations and moments in turn, the earliest first.
-return redis.call('ZRANGEBYSCORE', tag .. 'due', '-inf', ARGV[4], 'WITHSCORES', 'LIMIT', 0, ARGV[5])
+-- KEYS: meta, due. ARGV: now, limit. Answers conversations and moments in turn, the earliest first.
+return redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[5], 'WITHSCORES', 'LIMIT', 0, ARGV[6])

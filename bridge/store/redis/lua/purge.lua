@@ -1,12 +1,8 @@
--- ARGV: now, how many at most. Answers how many.
-local purged, limit = 0, tonumber(ARGV[5])
-for _, space in ipairs(redis.call('SMEMBERS', tag .. 'spaces')) do
-  local old = redis.call('ZRANGEBYSCORE', tag .. 'expiry:' .. space, '-inf', ARGV[4], 'LIMIT', 0, limit - purged)
-  for _, key in ipairs(old) do
-    redis.call('HDEL', tag .. 'values:' .. space, key)
-    redis.call('ZREM', tag .. 'keys:' .. space, key)
-    redis.call('ZREM', tag .. 'expiry:' .. space, key)
-  end
-  purged = purged + #old
+-- KEYS: meta, values:, keys:, expiry: of the space. ARGV: now, how many at most. Answers how many.
+local old = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', ARGV[5], 'LIMIT', 0, ARGV[6])
+for _, key in ipairs(old) do
+  redis.call('HDEL', KEYS[2], key)
+  redis.call('ZREM', KEYS[3], key)
+  redis.call('ZREM', KEYS[4], key)
 end
-return purged
+return #old

@@ -1,6 +1,5 @@
--- ARGV: duty, owner.
-local key = tag .. 'lease:' .. ARGV[4]
-if redis.call('HGET', key, 'owner') == ARGV[5] then
-  redis.call('DEL', key)
+-- KEYS: meta, lease: of the duty. ARGV: owner.
+if redis.call('HGET', KEYS[2], 'owner') == ARGV[5] then
+  redis.call('DEL', KEYS[2])
 end
 return count
