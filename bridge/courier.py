@@ -153,7 +153,7 @@ class Courier:
                 log.exception("courier %s: entry %s of %s", self._surface.name, entry.seq, cid)
                 pause, reason = delivery.failed(limit=True), type(error).__name__
             else:
-                if delivery.told:
+                if delivery.times_told:
                     await self._tell(cid, entry, ev.Undelivered(
                         surface=self._surface.name, target=entry.seq, reason="", late=True
                     ))  # fmt: skip
@@ -162,7 +162,8 @@ class Courier:
                 await self._tell(cid, entry, self._undelivered(entry, reason))
                 return Cursor(position=entry.seq, anchor=anchor)
             if delivery.must_tell(reason, pause=pause):
-                await self._tell(cid, entry, replace(self._undelivered(entry, reason), retrying=True))
+                event = replace(self._undelivered(entry, reason), retrying=True)
+                await self._tell(cid, entry, event, turn=delivery.times_told)
             await asyncio.sleep(pause)
 
     async def _try(self, cid: ConversationId, entry: Entry, anchor: str | None) -> Anchor | None:
@@ -173,11 +174,13 @@ class Courier:
     def _undelivered(self, entry: Entry, reason: str) -> ev.Undelivered:
         return ev.Undelivered(surface=self._surface.name, target=entry.seq, reason=reason[:300])
 
-    async def _tell(self, cid: ConversationId, entry: Entry, event: ev.Undelivered) -> None:
+    async def _tell(self, cid: ConversationId, entry: Entry, event: ev.Undelivered, *, turn: int = 0) -> None:
         """Put `event` into the log, unless it is about a word of trouble: those must not breed."""
         if isinstance(entry.event, ev.Undelivered):
             return
-        phase = "late" if event.late else f"retrying:{_digest(event.reason)}" if event.retrying else "lost"
+        phase = "late" if event.late else "lost"
+        if event.retrying:
+            phase = f"retrying:{turn}:{blake2s(event.reason.encode(), digest_size=8).hexdigest()}"
         key = f"undelivered:{event.surface}:{event.target}:{phase}"
         try:
             await self._bridge.submit(cid, Proposal(events=(event,), by=ev.System(), via="courier", key=key))
@@ -190,10 +193,12 @@ class _Delivery:
 
     def __init__(self, persistence: Persistence) -> None:
         self._persistence = persistence
-        self._since = time.monotonic()  # it began, or staff were last told
         self._tries = 0
         self._elapsed = 0.0
-        self.told: set[str] = set()
+        self._reason = ""  # as it is now
+        self._since = time.monotonic()
+        self._told = ""  # the last that staff were told
+        self.times_told = 0
 
     def failed(self, *, limit: bool) -> float | None:
         """The pause before the next try, or None when `limit` applies and is reached."""
@@ -204,16 +209,16 @@ class _Delivery:
         return None if limit and over else pause
 
     def must_tell(self, reason: str, *, pause: float) -> bool:
-        """True once for each reason: where it has lasted for long enough, or will have after `pause`."""
+        """True where `reason` is news that has lasted for long enough, or the first, which will by the end of
+        `pause`. One bad moment among many of another kind is none.
+        """
         now = time.monotonic()
-        if reason in self.told or len(self.told) == REASONS:
+        if reason != self._reason:
+            self._since = now if self._reason else self._since
+            self._reason = reason
+        lasted = now - self._since + (0.0 if self.times_told else pause)
+        if reason == self._told or self.times_told == REASONS or lasted < self._persistence.tell:
             return False
-        if now - self._since + pause < self._persistence.tell:
-            return False
-        self.told.add(reason)
-        self._since = now
+        self._told = reason
+        self.times_told += 1
         return True
-
-
-def _digest(reason: str) -> str:
-    return blake2s(reason.encode(), digest_size=8).hexdigest()

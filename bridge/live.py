@@ -7,6 +7,7 @@ All carry the same frames (wire.py) of the same session (session.py).
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+import logging
 from typing import Any, NoReturn
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -21,6 +22,8 @@ from bridge.limits import Places, Rate, network
 from bridge.session import Desk, Ended, Ending, Feed, Guest
 
 __all__ = ["Allows", "Channel", "Ended", "Greet", "Guest", "Session", "first"]
+
+log = logging.getLogger(__name__)
 
 HELLO_WITHIN = 10.0  # seconds
 REVIEW = 20.0  # seconds between two looks at what a member of staff came in by
@@ -173,6 +176,8 @@ class Channel:
                 session.end(no.close_code, no.reason)
             except (StoreError, OSError):
                 continue  # nobody knows: it is asked again
+            except Exception:  # what cannot be read is not looked at less often for it
+                log.exception("a session's credential cannot be judged")
 
     async def _socket(self, socket: WebSocket) -> None:
         if not self.allows(socket.headers.get("origin"), socket):

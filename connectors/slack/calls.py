@@ -95,6 +95,8 @@ class Unsure(Retry):
 
 
 def lacks(scopes: Sequence[str]) -> Retry:
+    if not any(scopes):
+        return Retry(MEND, "The Slack app lacks a scope. Compare its scopes with the manifest's.")
     what, them = ("scope", "it") if len(scopes) == 1 else ("scopes", "them")
     names = ", ".join(f"“{scope}”" for scope in scopes)
     return Retry(MEND, f"The Slack app lacks the {what} {names}. Add {them} and install the app again.")
@@ -107,7 +109,7 @@ def verdict(refusal: Refusal, *, left: bool = False) -> Retry | AnchorLost | Und
     """
     code = refusal.code
     if code == "missing_scope":
-        return lacks([refusal.needed or "unknown"])
+        return lacks([refusal.needed])
     if left and _MENDS.get(code) in (_CHANNEL, _ARCHIVED):
         return AnchorLost()
     if code in _MENDS:

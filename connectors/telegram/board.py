@@ -249,6 +249,7 @@ class TelegramBoard:
             if error.no_forum:
                 raise Retry(2.0, _SWITCHED_OFF) from None
             log.warning("topic %d is gone: %s", topic.thread, error.text)
+            self._refused.pop(anchor, None)
             raise AnchorLost from None
         self._refused[anchor] = self._refused.get(anchor, 0) + 1
         if self._refused[anchor] >= PROBES:

@@ -28,7 +28,6 @@ STILL_READS = "The visitor still reads the earlier words."
 FOR_THE_TEAM = "Nothing was done: words after // stay with the team. Write them as a message of their own."
 NOT_PASSED_ON = "This message had gone nowhere, so its edit changes nothing. Write it anew."
 AGAIN = "Send that again to take over all the same."
-TOLD = 1_000  # people who are remembered to know who answers
 GONE = "This message was taken back, so the edit changes nothing."
 
 
@@ -88,9 +87,6 @@ class Desk:
         self._thread_text = thread_text
         self._give_link = give_link
         self._mark = mark
-        self._told: dict[
-            tuple[ConversationId, StaffId], tuple[Seq, str]
-        ] = {}  # who answers; by which refusal
 
     def staff_id(self, member_id: str) -> StaffId:
         return StaffId(f"{self._surface}:{member_id}")
@@ -264,12 +260,10 @@ class Desk:
     async def _view(self, cid: ConversationId, state: Conversation, by: Staff, key: str) -> Seq:
         """The floor as whoever types sees it: who took it a moment ago is not overruled unseen."""
         since = state.floor.since
-        told, by_message = self._told.get((cid, by.id), (Seq(0), key))
+        told, by_message = await self._ledger.told(cid, by.id)
         seen = max(await self._ledger.shown_upto(cid), told if by_message != key else 0)
         if seen < since and told != since:
-            self._told[cid, by.id] = (since, key)  # the refusal tells who answers
-            if len(self._told) > TOLD:
-                self._told.pop(next(iter(self._told)))
+            await self._ledger.tell(cid, by.id, since, key)  # the refusal says who answers
         return _fence(state, by, since if seen >= since else Seq(seen))
 
     async def _submit(

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from bridge.events import ConversationId, Seq
+from bridge.events import ConversationId, Seq, StaffId
 from bridge.store import Record, Store
 from bridge.surface import Anchor
 
 KEPT = timedelta(days=180)  # after which an edit no longer finds what it is about
+TOLD = timedelta(days=1)
 
 
 class Root(Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ class Ledger:
         self._placed = f"{surface}-placed"
         self._places = f"{surface}-place"
         self._typed = f"{surface}-typed"
+        self._told = f"{surface}-told"
         self._cards = f"{surface}-card"
 
     # The thread
@@ -120,6 +122,16 @@ class Ledger:
     async def shown_upto(self, cid: ConversationId) -> Seq:
         """How far the log has been shown."""
         return (await self._store.cursor(self._surface, cid)).position
+
+    # Whom a refusal has told who answers, and which message of theirs it was that was refused
+
+    async def told(self, cid: ConversationId, who: StaffId) -> tuple[Seq, str]:
+        raw = await self._store.get(self._told, f"{cid}/{who}")
+        return (Seq(0), "") if raw is None else json.decode(raw, type=tuple[Seq, str])
+
+    async def tell(self, cid: ConversationId, who: StaffId, since: Seq, key: str) -> None:
+        expires = self._clock() + TOLD
+        await self._store.put(self._told, f"{cid}/{who}", json.encode((since, key)), expires_at=expires)
 
     # In which thread a member typed message `ref`
 

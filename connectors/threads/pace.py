@@ -95,7 +95,7 @@ class Pace:
             self._add(waiting)
 
     def _add(self, waiting: _Waiting) -> None:
-        ought = waiting.came + waiting.urgency * AHEAD * self._every
+        ought = waiting.came + waiting.urgency * AHEAD * self._interval()
         heapq.heappush(self._queue, (ought, waiting.number, waiting))
 
     def _interval(self) -> float:

@@ -9,6 +9,8 @@ from bridge import events as ev
 from bridge.conversation import ASSISTANT_NAME, MAX_NAME, Conversation, party_name
 from bridge.events import Entry, Party, Seq, Staff
 
+REASON = 300  # characters of why a person is wanted
+
 Role = Literal["visitor", "assistant", "staff"]
 Kind = Literal["said", "note", "guidance"]
 
@@ -68,8 +70,8 @@ def quoted(words: str) -> str:
 _UNQUOTED = str.maketrans("“”„‟", '""""')
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1].rstrip()}…"
+def _short(text: str, most: int = MAX_NAME) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _subject(state: Conversation, by: Party) -> str:
@@ -133,12 +135,13 @@ def _role(by: Party) -> Role:
 
 
 def _call(event: ev.HelpWanted, by: Party, name: str) -> str:
+    words = event.reason.strip()
+    reason = quoted(_short(words, REASON)) if words else ""
     if event.step:
         again = "Nobody has come yet. This is the last call." if event.last else "Nobody has come yet."
-        return f"{again} {event.reason}".strip()
-    reason = event.reason.strip()
+        return f"{again} {reason}".strip()
     if isinstance(by, ev.System):
-        return reason or "A person is wanted."
+        return event.reason or "A person is wanted."
     return f"{name} asks for a person" + (f": {reason}" if reason else ".")
 
 

@@ -1,6 +1,8 @@
 """A pushed surface made of a chat platform's threads: one thread for each conversation, begun once."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 import logging
 import secrets
@@ -10,7 +12,7 @@ from msgspec.structs import replace
 
 from bridge import events as ev
 from bridge.conversation import Conversation
-from bridge.errors import AnchorLost, Undeliverable
+from bridge.errors import AnchorLost, StoreError, Undeliverable
 from bridge.events import ConversationId, Entry, Seq, Staff, author
 from bridge.surface import Anchor, Inlet, Post
 from connectors.threads.board import Board, Spot
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 Mirror = Literal["all", "when_wanted"]
 
 STALE = timedelta(days=1)  # a thread is begun for what happened since; not for an old store's whole past
+LOOK = 2.0  # seconds between two looks at the log while words wait
 TOGETHER = 20  # entries in one message where a thread is begun late
 
 
@@ -178,7 +181,7 @@ class Threads:
         else:
             company = [] if isinstance(seen, Call) else await self._company(post, root)
             group = [(entry.seq, seen), *company]
-        await self._place(cid, root.anchor, group, since=entry.at)
+        await self._place(cid, root.anchor, group, since=entry.at, came=entry.at)
 
     async def _stands(self, entry: Entry, root: Root) -> bool:
         """Whether a member typed it in this very thread, where it stands already; not in an earlier one."""
@@ -207,17 +210,23 @@ class Threads:
         return [(seq, now[seq]) for seq in group if seq in now]
 
     async def _place(
-        self, cid: ConversationId, anchor: Anchor, group: Sequence[tuple[Seq, Shown]], *, since: datetime
+        self,
+        cid: ConversationId,
+        anchor: Anchor,
+        group: Sequence[tuple[Seq, Shown]],
+        *,
+        since: datetime,
+        came: datetime | None = None,
     ) -> None:
-        """Show `group`, as far as it does not show already."""
+        """Show `group`, as far as it does not show already; `came`: when its first entry did, if known."""
         first = group[0][0]
         pieces = self._board.pieces([seen for _, seen in group])
         seqs = tuple(seq for seq, _ in group)
-        placed = await self._placed(cid, anchor, first)
-        if placed is None or placed.group != seqs:
-            placed = Placed(group=seqs, at=await self._came(cid, first))
-        urgency = await self._urgency(cid, group)
-        try:
+        at = came or await self._came(cid, first)
+        placed = await self._ledger.placed(cid, anchor, first)
+        if placed is None or placed.group != seqs or placed.at != at:
+            placed = Placed(group=seqs, at=at)
+        async with self._urgency(cid, group) as urgency:
             for part in range(len(placed.messages), len(pieces)):
                 spot = Spot(cid=cid, anchor=anchor, seq=first, part=part)
                 message = None
@@ -230,16 +239,33 @@ class Threads:
                     message = await self._board.post(spot, pieces[part], urgency=urgency)
                 placed = replace(placed, messages=(*placed.messages, message), sending=False)
                 await self._ledger.place(cid, anchor, placed)
-        finally:
-            self._slow.pop(cid, None)
 
-    async def _urgency(self, cid: ConversationId, group: Sequence[tuple[Seq, Shown]]) -> Urgency:
-        """Words that have time are urgent all the same where something urgent comes after them."""
+    @asynccontextmanager
+    async def _urgency(
+        self, cid: ConversationId, group: Sequence[tuple[Seq, Shown]]
+    ) -> AsyncIterator[Urgency]:
+        """Words that have time are urgent all the same where something urgent comes after them: when they
+        are posted, or as `grew` hears while they wait.
+        """
         last = group[-1][0]
         if not all(_has_time(seen) for _, seen in group):
-            return Urgency.CONTROL
-        self._slow[cid] = last  # before the look: from now on `grew` tells
-        return Urgency.CONTROL if _is_urgent_after(last, await self._inlet.state(cid)) else Urgency.WORDS
+            yield Urgency.CONTROL
+            return
+        self._slow[cid] = last
+        looking = asyncio.create_task(self._look(cid))
+        try:
+            urgent = _is_urgent_after(last, await self._inlet.state(cid))
+            yield Urgency.CONTROL if urgent else Urgency.WORDS
+        finally:
+            looking.cancel()
+            self._slow.pop(cid, None)
+
+    async def _look(self, cid: ConversationId) -> None:
+        """Look at the log from time to time: nobody tells what another server has appended."""
+        while True:
+            await asyncio.sleep(LOOK)
+            with suppress(StoreError, OSError):
+                await self._inlet.state(cid)
 
     async def _placed(self, cid: ConversationId, anchor: Anchor, seq: Seq) -> Placed | None:
         """Where the entry shows, or was about to; not where one shows that the store has lost."""

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+from msgspec.structs import replace
 import pytest
 
 from bridge import events as ev
 from bridge.core import Bridge
 from bridge.courier import Courier, Persistence
 from bridge.errors import AnchorLost, Retry, StoreError, Undeliverable
-from bridge.events import ConversationId, Entry, Proposal
+from bridge.events import ConversationId, Entry, Proposal, Seq
 from bridge.store.memory import MemoryStore
 from bridge.surface import Anchor, Inlet, Post
 from tests.eventually import eventually
@@ -157,6 +158,27 @@ async def test_another_reason_is_told_too_but_not_without_end(bridge: Bridge) ->
         await eventually(lambda: _untroubled(bridge, ANN))
     told = [t.reason for t in await troubles(bridge, ANN)]
     assert told == ["the wall is wet", "no ladder", "the ladder is short", ""]
+
+
+async def test_one_bad_moment_of_another_kind_is_no_news(bridge: Bridge) -> None:
+    """Else it would stand there for as long as the real trouble goes on."""
+    wall, once = Wall(), ["a time-out"]
+
+    def obey(post: Post) -> None:
+        told = any(e.seq > 2 for e in posts)
+        posts.append(post.entry)
+        raise Retry(0.01, once.pop() if told and once else "the wall is wet")
+
+    posts: list[Entry] = []
+    wall.obey = obey
+    async with carried(bridge, wall):
+        await say(bridge, ANN, "a")
+        await eventually(lambda: _reads(bridge, "the wall is wet"))
+        posts.append(replace(posts[0], seq=Seq(3)))
+        await eventually(lambda: not once)
+        before = len(posts)
+        await eventually(lambda: len(posts) > before + 8)
+    assert [t.reason for t in await troubles(bridge, ANN)] == ["the wall is wet"]
 
 
 async def test_a_courier_that_begins_anew_tells_what_is_wrong_now(bridge: Bridge) -> None:

@@ -273,7 +273,7 @@ async def test_a_socket_that_fell_silent_counts_as_gone(
     house: House, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A closed lid sends no farewell; browsers ping, so who does not is not there."""
-    monkeypatch.setattr(live, "SILENCE", 0.2)
+    monkeypatch.setattr(live, "SILENCE", 1.0)
     cid = cid_of("acme", token)
     frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     sent: list[dict[str, Any]] = []

@@ -125,7 +125,7 @@ async def test_a_call_is_broadcast_and_mentions_each_group_once(slack: Slack) ->
         await team.done()
         call = team.thread()[-1]
         assert call.broadcast
-        assert "AI assistant asks for a person: wants a person" in call.shown
+        assert "AI assistant asks for a person: “wants a person”" in call.shown
         assert [m.target for m in slack.mentions] == ["U01ANN"]
         await team.do(SYSTEM, ev.HelpWanted(step=1))
         await team.done()

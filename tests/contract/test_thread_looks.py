@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from bridge import events as ev
+from bridge.core import Bridge
 from bridge.errors import Retry
-from bridge.events import ConversationId, Event, Party
+from bridge.events import ConversationId, Event, Party, Proposal
+from bridge.surface import Post
 from connectors.threads import shown
-from connectors.threads.ledger import Placed
 from connectors.threads.pace import Urgency
 from tests.boards import Call
 from tests.eventually import eventually
@@ -26,7 +27,7 @@ async def test_when_wanted_it_begins_late_with_what_was_said():
     assert world.shown() == [
         "[hi]",
         "Visitor: hm\nAI assistant: Hello",
-        "* Visitor asks for a person: refund",
+        "* Visitor asks for a person: “refund”",
     ]
     await world.put(ANN, ev.TookOver())
     await world.put(ANN, ev.HandedBack())
@@ -101,22 +102,34 @@ async def test_whoever_is_on_duty_is_called_once_also_where_the_thread_begins_an
     world.board.forget(CID)
     await world.says("anybody?")
     await world.carry()
-    assert world.shown() == ["[hi]", "* Visitor asks for a person: refund", "Visitor: anybody?"]
+    assert world.shown() == ["[hi]", "* Visitor asks for a person: “refund”", "Visitor: anybody?"]
     calls = [m for t in world.board.of(CID) for m in t.messages if isinstance(m.shown, shown.Call)]
     assert len(calls) == 1
 
 
-async def test_an_entry_is_not_taken_for_one_that_the_store_lost():
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_entry_is_not_taken_for_one_that_the_store_lost(late: bool):
     """A delivery was under way as the store went back: what it notes then is about a number that others have now."""
     world = World()
     await world.says("hi")
     await world.carry()
     (anchor,) = [t.anchor for t in world.board.of(CID)]
-    lost = Placed(group=(ev.Seq(3),), at=START - timedelta(seconds=1), messages=("m9",))
-    await world.wall.ledger.place(CID, anchor, lost)
-    await world.says("a", "b")
+    if late:  # it goes on with the lost entry after another has come in its place
+        await world.says("a", "b")
+    entry = ev.Entry(
+        seq=ev.Seq(3),
+        at=START - timedelta(seconds=1),
+        event=ev.Said(text="lost"),
+        by=VISITOR,
+        via="web",
+        key="x",
+    )
+    latest = await world.bridge.state(CID)
+    await world.wall.deliver(Post(cid=CID, entry=entry, latest=latest, anchor=anchor))
+    if not late:
+        await world.says("a", "b")
     await world.carry()
-    assert world.shown() == ["[hi]", "Visitor: a", "Visitor: b"]
+    assert world.shown() == ["[hi]", "Visitor: lost", "Visitor: a", "Visitor: b"]
 
 
 async def test_longer_and_shorter_and_longer_again():
@@ -234,6 +247,25 @@ async def test_nothing_urgent_waits_behind_words_that_have_time(by: Party, event
         await soon.put(VISITOR, ev.Rated(score="good"))
         await eventually(soon.caught_up)
         assert len(soon.board.hurried) == before, "nobody waits any more"
+
+
+async def test_what_another_server_appends_hurries_words_that_wait(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("connectors.threads.surface.LOOK", 0.02)
+    world = World()
+    await world.says("hi")
+    async with world.carried():
+        await eventually(world.caught_up)
+        world.board.open.clear()
+        await world.put(ASSISTANT, ev.Said(text="b"))
+        await eventually(lambda: world.board.calls[-1] == "post")
+        elsewhere = Bridge(store=world.bridge.store, clock=world.clock)
+        await elsewhere.submit(
+            CID, Proposal(events=(ev.Said(text="hello?"),), by=VISITOR, via="web", key="elsewhere")
+        )
+        await eventually(lambda: CID in world.board.hurried)
+        world.board.open.set()
+        await eventually(world.caught_up)
+    assert world.shown() == ["[hi]", "AI assistant: b", "Visitor: hello?"]
 
 
 async def test_its_own_trouble_is_no_news_in_the_thread():

@@ -355,9 +355,9 @@ async def test_a_quiet_channel_where_a_plain_reply_takes_over(tmp_path: Path) ->
         assert here.lines() == [
             "*AI assistant:* _Certainly_.\n*Visitor · visitor:* I want my money back",
             "AI assistant: I'll ask.",
-            "@subteam^S0DUTY AI assistant asks for a person: a refund",
-            "@U0BOSS @here Nobody has come yet. a refund",
-            "@subteam^S0DUTY @U0BOSS @here Nobody has come yet. This is the last call. a refund",
+            "@subteam^S0DUTY AI assistant asks for a person: “a refund”",
+            "@U0BOSS @here Nobody has come yet. “a refund”",
+            "@subteam^S0DUTY @U0BOSS @here Nobody has come yet. This is the last call. “a refund”",
         ]
         one, two, three = (m for m in here.thread if m.broadcast)
         assert here.slack.mentions == [

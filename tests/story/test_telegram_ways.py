@@ -75,7 +75,7 @@ async def test_only_the_team_in_its_own_group_is_heard(tmp_path: Path) -> None:
         hidden = await group.says("/take me", anonymous_admin=True)
         await group.told(hidden, "Write as yourself to answer: an anonymous admin could be anybody.")
         forwarded = await group.says("/take I was forwarded", forwarded=kim)
-        await group.told(forwarded, "A command in a forwarded message is not run.")
+        await group.told(forwarded, "A command that was forwarded, or sent through another bot, is not run.")
 
         # Elsewhere: another group, in private, beside the topics, in a topic of somebody's own.
         elsewhere = telegram.add_group("Elsewhere")

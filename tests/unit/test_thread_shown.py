@@ -32,14 +32,14 @@ LOOKS: list[tuple[ev.Party, ev.Event, object]] = [
     (
         ASSISTANT,
         ev.HelpWanted(reason="refund"),
-        Call(text="AI assistant asks for a person: refund", step=0, last=False),
+        Call(text="AI assistant asks for a person: “refund”", step=0, last=False),
     ),
     (SYSTEM, ev.HelpWanted(reason="Ann is away."), Call(text="Ann is away.", step=0, last=False)),
     (SYSTEM, ev.HelpWanted(), Call(text="A person is wanted.", step=0, last=False)),
     (
         SYSTEM,
         ev.HelpWanted(reason="refund", step=1),
-        Call(text="Nobody has come yet. refund", step=1, last=False),
+        Call(text="Nobody has come yet. “refund”", step=1, last=False),
     ),
     (
         SYSTEM,
