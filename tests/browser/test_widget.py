@@ -211,6 +211,7 @@ async def test_a_rerun_begins_anew(visit: Visit) -> None:
 
 async def test_asking_for_a_person_when_nobody_comes(visit: Visit) -> None:
     await visit.says("Hello")
+    await expect(visit.status).to_have_text("AI assistant is writing.")  # what is said after it stays
     await visit.button("Talk to a person").click()
     await expect(visit.status).to_have_text("We've asked the team to join. You can keep writing.")
     await expect(visit.answering).to_have_text("Waiting for a person")

@@ -173,7 +173,7 @@ async def test_what_a_failover_lost_is_missed_though_another_process_wrote_on(
 
         await eventually(lambda: here.begun == 2, within=2 * POLL)
         await eventually(lambda: here.shown == beside.shown == ["hi", "in its place"])
-        assert one.store.log_id == two.store.log_id != log_id
+        await eventually(lambda: one.store.log_id == two.store.log_id != log_id)
         again = await says(one, "lost")
         assert (again.seq, again.duplicate) == (Seq(4), False)
         await eventually(lambda: here.shown == beside.shown == ["hi", "in its place", "lost"])

@@ -16,7 +16,6 @@ CONFIG = {
     "limits": {
         "messages_per_minute": 1_000_000, "opened_per_ip_per_hour": 100_000, "sockets_per_ip": 500,
     },
-    "patience": {"answer": 3600},  # or the clock adds to a log that two are compared over
 }  # fmt: skip
 
 
@@ -73,7 +72,8 @@ async def _the_log_is_what_was_acknowledged(
     opened = 1  # [Opened, Said] is acknowledged with the seq of its first event
     expected = [(text, seq + opened if i == 0 else seq) for i, (text, seq) in enumerate(acked)]
     assert said == expected, "nothing lost, doubled or moved"
-    assert visitor.lines == reader.lines, "a client that resumed saw what a fresh one sees"
+    seen = reader.lines[: len(visitor.lines)]  # the call for a person may have come after it left
+    assert visitor.lines == seen, "a client that resumed saw what a fresh one sees"
 
 
 async def test_a_restart_is_quick_and_leaves_nothing_open(tmp_path: Path) -> None:
