@@ -209,12 +209,12 @@ class _Delivery:
         return None if limit and over else pause
 
     def must_tell(self, reason: str, *, pause: float) -> bool:
-        """True where `reason` is news that has lasted for long enough, or the first, which will by the end of
-        `pause`. One bad moment among many of another kind is none.
+        """True at first where trouble of any kind has lasted for long enough, or will have after `pause`;
+        then where another `reason` has. One bad moment among many of another kind is no news.
         """
         now = time.monotonic()
         if reason != self._reason:
-            self._since = now if self._reason else self._since
+            self._since = now if self.times_told else self._since
             self._reason = reason
         lasted = now - self._since + (0.0 if self.times_told else pause)
         if reason == self._told or self.times_told == REASONS or lasted < self._persistence.tell:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from itertools import cycle
 
 from msgspec.structs import replace
 import pytest
@@ -179,6 +180,19 @@ async def test_one_bad_moment_of_another_kind_is_no_news(bridge: Bridge) -> None
         before = len(posts)
         await eventually(lambda: len(posts) > before + 8)
     assert [t.reason for t in await troubles(bridge, ANN)] == ["the wall is wet"]
+
+
+async def test_trouble_of_changing_kinds_is_told_too(bridge: Bridge) -> None:
+    """A platform that now times out and now cannot be reached is in trouble all the same."""
+    wall, kinds = Wall(), cycle(["a time-out", "no connection"])
+
+    def obey(_post: Post) -> None:
+        raise Retry(0.01, next(kinds))
+
+    wall.obey = obey
+    async with carried(bridge, wall):
+        await say(bridge, ANN, "a")
+        await eventually(lambda: _troubled(bridge, ANN), within=2)
 
 
 async def test_a_courier_that_begins_anew_tells_what_is_wrong_now(bridge: Bridge) -> None:
